@@ -45,10 +45,18 @@ func (m *mapping) Reallocate(size uint64) []byte {
 	if size > uint64(len(m.bytes)) {
 		return nil
 	}
-	for page := uint64(os.Getpagesize()); m.touched < size; m.touched += page {
-		m.bytes[m.touched] = 0 // touches the page without changing it
+	if m.touched < size {
+		touch(m.bytes[m.touched:size])
+		m.touched = size
 	}
 	return m.bytes[:size:len(m.bytes)]
+}
+
+// touchPages writes to each page of b, which no guest has yet.
+func touchPages(b []byte) {
+	for i := 0; i < len(b); i += os.Getpagesize() {
+		b[i] = 0
+	}
 }
 
 // Free unmaps the memory. Nothing may use it afterwards.

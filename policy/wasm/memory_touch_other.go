@@ -1,0 +1,5 @@
+//go:build darwin || freebsd || netbsd || openbsd || dragonfly
+
+package wasm
+
+func touch(b []byte) { touchPages(b) }
