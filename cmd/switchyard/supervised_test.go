@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -73,8 +74,8 @@ func TestServeReportsToItsSupervisor(t *testing.T) {
 
 // A service manager is a socket that receives messages, one after the other.
 type serviceManager struct {
-	t *testing.T
-	*net.UnixConn
+	t        *testing.T
+	messages chan string // so many that the socket is always read: it holds few, and a server gives up
 }
 
 func listenForNotice(t *testing.T, name string) serviceManager {
@@ -83,17 +84,28 @@ func listenForNotice(t *testing.T, name string) serviceManager {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	return serviceManager{t, conn}
+	m := serviceManager{t, make(chan string, 10_000)}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for b := make([]byte, 4<<10); ; {
+			n, err := conn.Read(b)
+			if err != nil {
+				return
+			}
+			m.messages <- string(b[:n])
+		}
+	})
+	t.Cleanup(func() { conn.Close(); reading.Wait() })
+	return m
 }
 
 func (m serviceManager) next() string {
 	m.t.Helper()
-	m.SetReadDeadline(time.Now().Add(patience))
-	b := make([]byte, 4<<10)
-	n, err := m.Read(b)
-	if err != nil {
-		m.t.Fatal(err)
+	select {
+	case text := <-m.messages:
+		return text
+	case <-time.After(patience):
+		m.t.Fatal("no message")
+		panic("not reached")
 	}
-	return string(b[:n])
 }
