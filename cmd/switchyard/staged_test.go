@@ -121,6 +121,18 @@ func TestGoodRelease(t *testing.T) {
 // wantMetrics fails unless the server has these lines among its metrics.
 func (r *released) wantMetrics(lines ...string) {
 	r.Helper()
+	text := r.metrics()
+	for _, line := range lines {
+		if !strings.Contains(text, "\nswitchyard_"+line+"\n") {
+			name, _, _ := strings.Cut(line, "{")
+			r.Errorf("no %s among the metrics: %q", line, regexp.MustCompile("(?m)^switchyard_"+name+".*$").FindAllString(text, -1))
+		}
+	}
+}
+
+// metrics returns what a scrape gets.
+func (r *released) metrics() string {
+	r.Helper()
 	c := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(r.dir, "a.sock"))
 	}}}
@@ -133,12 +145,7 @@ func (r *released) wantMetrics(lines ...string) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	for _, line := range lines {
-		if !strings.Contains(string(text), "\nswitchyard_"+line+"\n") {
-			name, _, _ := strings.Cut(line, "{")
-			r.Errorf("no %s among the metrics: %q", line, regexp.MustCompile("(?m)^switchyard_"+name+".*$").FindAllString(string(text), -1))
-		}
-	}
+	return string(text)
 }
 
 // receipt returns what the receipt of a release says, when the history has been written.
@@ -162,13 +169,13 @@ func TestBadRelease(t *testing.T) {
 	if got := r.chat(30); got != 30 {
 		t.Errorf("%d of 30 chats arrive", got)
 	}
-	l := r.expect("release rolled back", "undelivered: 30 of 30 PDUs, and 0.1 % are allowed")
+	l := r.expect("release rolled back", "undelivered: ", " PDUs, and 0.1 % are allowed") // maybe before the last chat
 	if l["judged_by_candidate"] != 0.0 {
 		t.Errorf("obeyed by %v PDUs", l["judged_by_candidate"])
 	}
 	r.wantInForce("broadcast-all", "rolled-back", "drop")
 	s := r.receipt(2)
-	if s.Result != history.RolledBack || s.Steps[0].Commands[0].Undelivered != 30 || s.Held == nil || s.Held.SHA256 != sum("drop") || len(s.Budgets) != 6 {
+	if s.Result != history.RolledBack || s.Steps[0].Commands[0].Undelivered == 0 || s.Held == nil || s.Held.SHA256 != sum("drop") || len(s.Budgets) != 6 {
 		t.Fatalf("receipt: %+v", s)
 	}
 	if b := s.Budgets[2]; b.Budget != "undelivered" || b.Used != 1 || b.Allowed != 0.001 || b.Evidence < 3 || s.Budgets[0].Evidence != 0 {
@@ -185,7 +192,7 @@ func TestBadRelease(t *testing.T) {
 	if got := r.chat(30); got != 30 {
 		t.Errorf("%d of 30 chats arrive", got)
 	}
-	r.expect("release rolled back", "undelivered: 30 of 30")
+	r.expect("release rolled back", "undelivered: ")
 }
 
 // What happens to a release when files are saved, when the server stops or crashes, and when an
