@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"io"
 	"net"
 	"strings"
@@ -29,9 +28,8 @@ func (f *fleet) announce(place, users int) {
 		for i := range min(each, users-first) {
 			all = append(all, pdutest.Stat(uint32(1<<24+first+i), pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS))
 		}
-		c.say(pdutest.Online(all...), pdutest.StatusRequest(7, 1, nil))
-		for bytes.Equal(c.next(), pdutest.Heartbeat()) { // until the answer
-		}
+		c.say(pdutest.Online(all...))
+		c.settle()
 		c.SetReadDeadline(time.Time{})
 		go io.Copy(io.Discard, c) // until the test closes the connection
 	}

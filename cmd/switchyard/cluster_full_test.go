@@ -51,7 +51,6 @@ type fleetSettings struct {
 // default.
 func (s *fleetSettings) configuration(listeners int, listen, groups string) string {
 	var b strings.Builder
-	b.WriteString("[peer]\nheartbeat = \"25s\"\ntimeout = \"1h\"\nfirst_pdu = \"1h\"\n")
 	for _, tenant := range s.tenants {
 		for range listeners {
 			fmt.Fprintf(&b, "[[listener]]\naddress = %q\ntenant = %q\ninsecure_open = %t\n", listen, tenant, !strings.HasPrefix(listen, "127."))

@@ -20,7 +20,7 @@ func TestTiming(t *testing.T) {
 	}
 }
 
-// TestDialogues with a server for each dialogue, with the default configuration.
+// TestDialogues with a server for each dialogue, with the default configuration but for patientLimits.
 func TestDialoguesAlone(t *testing.T) {
 	t.Parallel()
 	for _, d := range loadDialogues(t) {

@@ -65,7 +65,7 @@ func dialogueTenant(i int) string { return fmt.Sprintf("recorded-%d", i) }
 // machine a connection may be silent for longer than a peer usually may.
 func withDialogues(n int) string {
 	var b strings.Builder
-	b.WriteString("[peer]\nfirst_pdu = \"1h\"\ntimeout = \"1h\"\n[[listener]]\n[tenant.default]\n")
+	b.WriteString("[[listener]]\n[tenant.default]\n")
 	for i := range n {
 		fmt.Fprintf(&b, "[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = %q\n[tenant.%[1]s]\n", dialogueTenant(i))
 	}

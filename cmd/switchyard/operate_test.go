@@ -38,7 +38,7 @@ func startOperated(t *testing.T, table string, args ...string) (dir string, p *p
 	save(t, dir, "routes.toml", table)
 	save(t, dir, "token", operateToken+"\n")
 	save(t, dir, "config.toml", "[admin]\nsocket = \"a.sock\"\noperate_token_file = \"token\"\n[tenant.default]\npolicy = \"file:routes.toml\"\n[reload]\nwatch = false\n")
-	p = start(t, dir, append(args, "--set", "peer.heartbeat=25s")...) // not within a slow test
+	p = start(t, dir, args...)
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "a.sock"))
 	}}
@@ -233,10 +233,10 @@ func TestOperate(t *testing.T) {
 		south.expect(m)
 
 		save(t, dir, "routes.toml", everyone)
-		text := "[admin]\nsocket = \"a.sock\"\noperate_token_file = \"token\"\n[reload]\nwatch = false\n[tenant.default]\npolicy = \"file:routes.toml\"\n[tenant.acme]\n[peer]\ntimeout = \"40s\"\n"
+		text := "[admin]\nsocket = \"a.sock\"\noperate_token_file = \"token\"\n[reload]\nwatch = false\n[tenant.default]\npolicy = \"file:routes.toml\"\n[tenant.acme]\n[peer]\nmax_pdu = \"8MiB\"\n"
 		save(t, dir, "config.toml", text)
 		o.ask(200, "POST", "/api/v1/reload", "", "", &got)
-		if !got.OK || got.Configuration.Result != "changed" || fmt.Sprint(got.Configuration.Changed) != "[peer.timeout tenant.acme]" ||
+		if !got.OK || got.Configuration.Result != "changed" || fmt.Sprint(got.Configuration.Changed) != "[peer.max_pdu tenant.acme]" ||
 			got.Tenants[0].Tenant != "acme" || got.Tenants[0].Result != "added" || got.Tenants[1].Result != "changed" {
 			t.Errorf("of a configuration: %+v", got)
 		}

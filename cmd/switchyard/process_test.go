@@ -2,13 +2,10 @@ package main
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -24,8 +21,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"switchyard/cmd/switchyard/trial"
-	"switchyard/pdu"
-	"switchyard/pdu/pdutest"
 	"switchyard/proxy/order/jetstream/bustest"
 )
 
@@ -108,6 +103,15 @@ func (l line) text() string {
 	return string(b)
 }
 
+// patientLimits are in the environment of every server of the tests, so that no limit of a peer's time
+// is over because the machine is busy. Tests of a limit set theirs with --set.
+var patientLimits = []string{
+	"SWITCHYARD_PEER__HEARTBEAT=25s", // the longest
+	"SWITCHYARD_PEER__TIMEOUT=1h",
+	"SWITCHYARD_PEER__FIRST_PDU=1h",
+	"SWITCHYARD_PEER__WRITE_TIMEOUT=10m",
+}
+
 // start starts switchyard on a free port in dir, waits until it serves, and stops it
 // with the test.
 func start(t testing.TB, dir string, args ...string) *process {
@@ -131,12 +135,16 @@ func startCommand(t testing.TB, cmd *exec.Cmd) *process {
 	return p
 }
 
-// launch is startCommand, but does not wait until peers are served.
+// launch is startCommand, but does not wait until peers are served. A command with an environment of
+// its own gets no patientLimits.
 func launch(t testing.TB, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, cmd: cmd}
 	p.more = sync.NewCond(&p.mu)
-	p.cmd.Env = append(p.cmd.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir(), "SWITCHYARD_ADMIN__ADDRESS=127.0.0.1:0")
+	if p.cmd.Env == nil {
+		p.cmd.Env = append(p.cmd.Environ(), patientLimits...)
+	}
+	p.cmd.Env = append(p.cmd.Env, asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir(), "SWITCHYARD_ADMIN__ADDRESS=127.0.0.1:0")
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -289,96 +297,4 @@ func (p *process) exit() int {
 	p.mu.Unlock()
 	p.cmd.Wait()
 	return p.cmd.ProcessState.ExitCode()
-}
-
-// A peer is a connection of the tests.
-type peer struct {
-	t testing.TB
-	net.Conn
-}
-
-// dial connects and returns when the hub has given the connection its seat.
-func (p *process) dial() peer {
-	p.t.Helper()
-	conn, err := net.Dial("tcp", p.address)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return p.join(conn)
-}
-
-// join returns conn as a peer when the hub has given it its seat.
-func (p *process) join(conn net.Conn) peer {
-	p.t.Helper()
-	p.t.Cleanup(func() { conn.Close() })
-	c := peer{p.t, conn}
-	c.settle()
-	return c
-}
-
-func (c peer) say(pdus ...[]byte) {
-	c.t.Helper()
-	c.SetWriteDeadline(time.Now().Add(patience))
-	if _, err := c.Write(bytes.Join(pdus, nil)); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// expect reads exactly the wanted PDUs, and heartbeats, which come in a slow test.
-func (c peer) expect(want ...[]byte) {
-	c.t.Helper()
-	c.SetReadDeadline(time.Now().Add(patience))
-	for _, w := range want {
-		got := make([]byte, len(w))
-		n, err := io.ReadFull(c, got[:pdu.HeaderLen])
-		for err == nil && isHeartbeat(got) && !isHeartbeat(w) {
-			n, err = io.ReadFull(c, got[:pdu.HeaderLen])
-		}
-		if err == nil {
-			var more int
-			more, err = io.ReadFull(c, got[n:])
-			n += more
-		}
-		if err != nil || !bytes.Equal(got, w) {
-			c.t.Fatalf("got %d bytes, %.40x (%v), want %s", n, got[:n], err, pdutest.Dump(w))
-		}
-	}
-}
-
-func isHeartbeat(p []byte) bool {
-	return binary.BigEndian.Uint16(p[10:]) == uint16(pdu.CID_OTHER_HEARTBEAT)
-}
-
-// next reads one PDU.
-func (c peer) next() []byte {
-	c.t.Helper()
-	c.SetReadDeadline(time.Now().Add(patience))
-	p, err := readPDU(c)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return p
-}
-
-// readPDU reads one PDU, of at most 1 MiB.
-func readPDU(r io.Reader) ([]byte, error) {
-	p := make([]byte, pdu.HeaderLen)
-	if _, err := io.ReadFull(r, p); err != nil {
-		return nil, err
-	}
-	length := int(pdu.ParseHeader(p).Length)
-	if length < pdu.HeaderLen || length > 1<<20 {
-		return nil, fmt.Errorf("a header %x, which no PDU has", p)
-	}
-	p = append(p, make([]byte, length-len(p))...)
-	_, err := io.ReadFull(r, p[pdu.HeaderLen:])
-	return p, err
-}
-
-// settle requests the status of no user, and expects the answer next: then everything that
-// was sent before has been handled.
-func (c peer) settle() {
-	c.t.Helper()
-	c.say(pdutest.StatusRequest(7, 1, nil))
-	c.expect(pdutest.StatusResponse(7, 1, nil))
 }

@@ -40,7 +40,7 @@ func TestListenerMovesWithinItsPort(t *testing.T) {
 	}
 	for i, host := range hosts {
 		from := p.logged()
-		replace(t, path, conf(host)+fmt.Sprintf("[peer]\ntimeout = \"%ds\"\n", 100+i)) // so that something changes
+		replace(t, path, conf(host)+fmt.Sprintf("[peer]\nmax_pdu = \"%dKiB\"\n", 100+i)) // so that something changes
 		p.signal(syscall.SIGHUP)
 		if got := p.expectFrom(from, `"msg":"configuration re`); got["error"] != nil {
 			t.Errorf("%q: %v", host, got["error"])
@@ -162,8 +162,7 @@ func connectUntil(t *testing.T, address string, stop <-chan struct{}) {
 			return
 		}
 		conn.Write(question)
-		got := make([]byte, len(answer))
-		if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, answer) {
+		if got, err := readSaid(conn); err != nil || !bytes.Equal(got, answer) {
 			t.Errorf("not served: %v", err)
 		}
 		conn.Close()

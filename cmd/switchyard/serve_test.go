@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -215,7 +216,9 @@ func TestConfigurationReload(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.toml")
 	replace(t, path, "[peer]\ntimeout = \"40s\"\n")
-	p := start(t, dir, "--set", "reload.debounce=20ms")
+	cmd := exec.Command(executable(t), "--listen", "127.0.0.1:0", "--set", "log.format=json", "--set", "reload.debounce=20ms")
+	cmd.Dir, cmd.Env = dir, os.Environ() // without patientLimits, so that the file sets the timeout
+	p := startCommand(t, cmd)
 	c := p.dial()
 	replace(t, path, "[peer]\ntimeout = \"0.5\"\nheartbeet = \"5s\"\n")
 	p.expect("configuration refused; the one in force goes on", "config.toml:2", "config.toml:3", "heartbeat")

@@ -26,9 +26,7 @@ proxy_from = ["127.0.0.1"]
 handshake_timeout = "2s"
 [tenant.plain]
 [tenant.proxied]
-[peer]
-timeout = "5s"
-`).at(`"tenant":"plain"`)
+`, "--set", "peer.timeout=5s").at(`"tenant":"plain"`)
 	var peers [100]peer
 	for i := range peers {
 		peers[i] = p.dial()

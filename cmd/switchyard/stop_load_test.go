@@ -17,7 +17,7 @@ import (
 func TestStopUnderLoad(t *testing.T) {
 	t.Parallel()
 	const peers, senders = 6, 3
-	p := start(t, t.TempDir(), "--set", "peer.timeout=1h") // the others say nothing
+	p := start(t, t.TempDir())
 	batch := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 100)), 64)
 	var running sync.WaitGroup
 	connections := make([]peer, peers)

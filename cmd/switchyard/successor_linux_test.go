@@ -109,7 +109,7 @@ func (u *upgradable) successor(how, message string) (program string) {
 // program serves on as if nothing had been.
 func playSuccessors(t *testing.T, how string, messages ...string) {
 	t.Parallel()
-	u := startUpgradable(t, "--set", "peer.timeout=1h") // some only listen
+	u := startUpgradable(t)
 	tr := startStream(u.process, 12, 3, 5*time.Millisecond)
 	for _, message := range messages {
 		code, out := u.upgrade("--program", u.successor(how, message))

@@ -154,7 +154,7 @@ func TestTapOfAClosedPipe(t *testing.T) {
 // up to what was sent.
 func TestTapBlocksNoPeer(t *testing.T) {
 	t.Parallel()
-	p := start(t, t.TempDir(), "--set", "peer.timeout=1h")
+	p := start(t, t.TempDir())
 	a, b := p.dial(), p.dial()
 	l := listenTo(t, p, "--bodies", "--command", "CID_MSG_DATA")
 	const pdus = 1500

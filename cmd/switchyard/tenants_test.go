@@ -2,11 +2,8 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -111,16 +108,6 @@ networks = ["127.0.2.0/24", "127.0.3.1"]
 	checkCounts(t, p)
 }
 
-// expectEnd fails the test unless the connection closes without a byte.
-func expectEnd(t testing.TB, conn net.Conn) {
-	t.Helper()
-	var b [1]byte
-	conn.SetReadDeadline(time.Now().Add(patience))
-	if n, err := conn.Read(b[:]); n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("got %d bytes, %x, %v; want the connection closed", n, b, err)
-	}
-}
-
 // Tenants, listeners and limits are added, changed and removed by reloads. A tenant that stays
 // loses no PDU.
 func TestTenantsComeAndGo(t *testing.T) {
@@ -187,9 +174,9 @@ func converse(a, b net.Conn) (end func() (int, error)) {
 				if _, err := a.Write(sent); err != nil {
 					return err
 				}
-				received := make([]byte, len(sent))
 				b.SetReadDeadline(time.Now().Add(patience))
-				if _, err := io.ReadFull(b, received); err != nil {
+				received, err := readSaid(b)
+				if err != nil {
 					return err
 				}
 				if !bytes.Equal(received, sent) {
