@@ -88,7 +88,7 @@ func connectOften(u *upgradable) (done func()) {
 func TestManyUpgrades(t *testing.T) {
 	const peers, senders, upgrades = 500, 10, 20
 	p := programs(t)
-	u := startUpgradableProgram(t, p[0], "--set", "peer.timeout=1h")
+	u := startUpgradableProgram(t, p[0])
 	tr := startStream(u.process, peers, senders, 50*time.Millisecond)
 	done := connectOften(u)
 	var uses []resources
@@ -132,7 +132,7 @@ func (tr *stream) forget() {
 func TestUpgradePause(t *testing.T) {
 	const peers, upgrades, most = 1000, 5, 500 * time.Millisecond
 	p := programs(t)
-	u := startUpgradableProgram(t, p[0], "--set", "peer.timeout=1h")
+	u := startUpgradableProgram(t, p[0])
 	tr := startStream(u.process, peers, 5, 20*time.Millisecond)
 	best := time.Hour
 	for i := range upgrades {

@@ -5,19 +5,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"switchyard/cmd/switchyard/client"
 	"switchyard/cmd/switchyard/dialogue"
 	"switchyard/pdu"
 	"switchyard/pdu/pb"
@@ -25,121 +20,6 @@ import (
 	"switchyard/proxy/admin/api"
 	"switchyard/proxy/certificate/authority"
 )
-
-// An upgradable is a server that can be asked to upgrade.
-type upgradable struct {
-	*process
-	socket string
-}
-
-// startUpgradable starts a server with an admin socket. It and its successors are killed with the
-// test.
-func startUpgradable(t testing.TB, args ...string) *upgradable {
-	t.Helper()
-	exe := executable(t)
-	return startUpgradableProgram(t, exe, args...)
-}
-
-// startUpgradableProgram is startUpgradable for another program.
-func startUpgradableProgram(t testing.TB, program string, args ...string) *upgradable {
-	t.Helper()
-	dir := t.TempDir()
-	u := &upgradable{socket: filepath.Join(dir, "admin.sock")}
-	cmd := exec.Command(program, slices.Concat([]string{"--listen", "127.0.0.1:0", "--set", "log.format=json", "--set", "admin.socket=" + u.socket}, args)...)
-	cmd.Dir = dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // which successors inherit
-	u.process = startCommand(t, cmd)
-	t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
-	return u
-}
-
-// upgrade runs the command, and returns its exit code and what it prints.
-func (u *upgradable) upgrade(args ...string) (code int, out string) {
-	u.t.Helper()
-	var stdout, stderr bytes.Buffer
-	code = run(append([]string{"upgrade", "--set", "admin.socket=" + u.socket}, args...), os.Environ(), &stdout, &stderr)
-	return code, stdout.String() + stderr.String()
-}
-
-// mustUpgrade upgrades, and returns the result.
-func (u *upgradable) mustUpgrade(args ...string) api.Upgrade {
-	u.t.Helper()
-	if code, out := u.upgrade(args...); code != exitStopped {
-		u.t.Fatalf("exit code %d, %s", code, out)
-	}
-	return u.last()
-}
-
-// admin returns a client of the server.
-func (u *upgradable) admin() *client.Client {
-	u.t.Helper()
-	c, err := client.Connect(client.Target{Socket: u.socket})
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	u.t.Cleanup(c.Close)
-	return c
-}
-
-// last returns the last upgrade, as the process knows it that serves.
-func (u *upgradable) last() api.Upgrade {
-	u.t.Helper()
-	last, err := u.admin().LastUpgrade(u.t.Context())
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	return *last
-}
-
-// stop stops the process that serves now, and waits for its end.
-func (u *upgradable) stop() {
-	u.t.Helper()
-	pid := u.cmd.Process.Pid
-	if last := u.last(); last.Result == api.UpgradeDone {
-		pid = last.PID
-	}
-	from := u.logged()
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-		u.t.Fatal(err)
-	}
-	u.expectFrom(from, "stopped")
-	u.exit()
-}
-
-// awaitEnd waits until a process has ended. One whose parent does not wait for it remains as a
-// zombie.
-func awaitEnd(t testing.TB, pid int) {
-	t.Helper()
-	eventually(t, func() bool {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		return err != nil || strings.Contains(string(status), ") Z ")
-	}, func() string { return fmt.Sprintf("process %d goes on", pid) })
-}
-
-// script writes a program that the shell runs.
-func script(t testing.TB, text string) (path string) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), "program")
-	writeProgram(t, path, []byte("#!/bin/sh\n"+text+"\n"), 0o755)
-	return path
-}
-
-// writeProgram writes a program while no other test starts a process. That process would have the
-// file open for writing until its own program runs, and Linux runs no file that is open for writing.
-func writeProgram(t testing.TB, path string, program []byte, mode os.FileMode) {
-	t.Helper()
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	if err := os.WriteFile(path, program, mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// isServed fails the test unless a peer gets answers.
-func (u *upgradable) isServed() {
-	u.t.Helper()
-	u.dial().Close()
-}
 
 // Peers notice nothing of an upgrade: not in the middle of a PDU, not in what is present, and not in
 // the counts.
@@ -232,7 +112,7 @@ func TestUpgradeOfTheAccessLog(t *testing.T) {
 // What is due to a peer that lags moves along, from the byte that the kernel did not take.
 func TestUpgradeOfALaggingPeer(t *testing.T) {
 	t.Parallel()
-	u := startUpgradable(t, "--set", "peer.timeout=1h")
+	u := startUpgradable(t)
 	a, b := u.dial(), u.dial()
 	long, sent := pdutest.Raw(pdu.CID_MSG_DATA, 1, bytes.Repeat([]byte("x"), 100_000)), 0
 	eventually(t, func() bool {
@@ -264,9 +144,7 @@ func TestUpgradeBySignal(t *testing.T) {
 		if i > 0 {
 			pid = u.last().PID
 		}
-		if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
-			t.Fatal(err)
-		}
+		u.upgradeBySignal(pid)
 		u.expectFrom(from, "upgraded", `"moved":20`)
 		eventually(t, func() bool { return u.last().Result == api.UpgradeDone }, func() string { return "no upgrade" })
 	}

@@ -60,7 +60,7 @@ func (u *upgradable) stopTaker(old, descriptors int) (pid int) {
 // after.
 func TestPeersWhileFrozen(t *testing.T) {
 	const idle = 400
-	u := startUpgradable(t, quiet...)
+	u := startUpgradable(t)
 	for range idle {
 		u.dial()
 	}

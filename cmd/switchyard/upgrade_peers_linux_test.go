@@ -20,13 +20,10 @@ import (
 
 // What peers can do while an upgrade is under way.
 
-// quiet keeps heartbeats out of tests that may take long on a busy machine.
-var quiet = []string{"--set", "peer.heartbeat=25s", "--set", "peer.timeout=1h"}
-
 // A peer that sends as fast as it can loses nothing: each PDU is counted once.
 func TestUpgradeWhileAPeerFloods(t *testing.T) {
 	t.Parallel()
-	u := startUpgradable(t, quiet...)
+	u := startUpgradable(t)
 	flooder := u.dial()
 	flooder.SetDeadline(time.Time{})
 	batch := bytes.Repeat(pdutest.Raw(pdu.CID_OTHER_HEARTBEAT, 0, []byte("odd")), 3000) // reads end within one
@@ -68,7 +65,7 @@ func TestUpgradeWhileAPeerFloods(t *testing.T) {
 func TestUpgradeWhilePeersLeave(t *testing.T) {
 	t.Parallel()
 	const each = 20
-	u := startUpgradable(t, quiet...)
+	u := startUpgradable(t)
 	stays := u.dial()
 	leave := map[string]func(*net.TCPConn){
 		"close":      func(c *net.TCPConn) { c.Close() },
@@ -157,7 +154,7 @@ func (u *upgradable) lag(from, to peer, length int, least uint64) (sent [][]byte
 // stopped.
 func TestUpgradeWhileAPeerIsBehind(t *testing.T) {
 	t.Parallel()
-	u := startUpgradable(t, quiet...)
+	u := startUpgradable(t)
 	a, b := u.dial(), u.dial()
 	sent := u.lag(a, b, 300_000, 500_000)
 	for range 2 {
@@ -179,7 +176,7 @@ func TestUpgradeWhileAPeerIsBehind(t *testing.T) {
 // connection ends. The new process counts it all as discarded.
 func TestUpgradeWhileAPeerIsFarBehind(t *testing.T) {
 	t.Parallel()
-	u := startUpgradable(t, quiet...)
+	u := startUpgradable(t)
 	a, b := u.dial(), u.dial()
 	all := bytes.Join(u.lag(a, b, 300_000, 2<<20), nil)
 	if last := u.mustUpgrade(); last.Moved != 1 || last.Closed != 1 {
@@ -210,11 +207,10 @@ func TestSignalsToAProcessThatLeaves(t *testing.T) {
 	// The process leaves after 5 s, in which a busy machine may manage only one signal.
 	leaving := func(t *testing.T) (u *upgradable, pid int) {
 		t.Parallel()
-		u = startUpgradable(t, quiet...)
+		u = startUpgradable(t)
 		a, b := u.dial(), u.dial()
 		u.lag(a, b, 300_000, 2<<20)
-		u.signal(syscall.SIGUSR2)
-		return u, int(u.expect("handed over")["pid"].(float64))
+		return u, u.upgradeBySignal(u.cmd.Process.Pid)
 	}
 	t.Run("reload", func(t *testing.T) {
 		u, _ := leaving(t)
@@ -234,7 +230,7 @@ func TestSignalsToAProcessThatLeaves(t *testing.T) {
 // The longest PDU is half read by one process, and whole after three.
 func TestUpgradeInTheMiddleOfTheLongestPDU(t *testing.T) {
 	t.Parallel()
-	u := startUpgradable(t, quiet...)
+	u := startUpgradable(t)
 	a, b := u.dial(), u.dial()
 	const longest = 16 << 20
 	p := pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, longest-16))
@@ -258,7 +254,7 @@ func TestUpgradeInTheMiddleOfTheLongestPDU(t *testing.T) {
 // A peer that was slowed down by a quota goes on, and keeps to it.
 func TestUpgradeWhileAPeerIsPaused(t *testing.T) {
 	t.Parallel()
-	u := startUpgradable(t, append([]string{"--set", "tenant.default.quota.peer_pdus_in=20"}, quiet...)...)
+	u := startUpgradable(t, "--set", "tenant.default.quota.peer_pdus_in=20")
 	a, b := u.dial(), u.dial()
 	var all [][]byte
 	for i := range 60 {
