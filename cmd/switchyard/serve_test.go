@@ -71,7 +71,9 @@ func TestStopDrains(t *testing.T) {
 			if code := p.exit(); code != exitStopped {
 				t.Errorf("exit code %d, want %d", code, exitStopped)
 			}
-			p.expect(`"msg":"copies"`, `"delivered":302`, `"discarded":{}`)
+			if copies := p.expect(`"msg":"copies"`, `"discarded":{}`); copies["delivered"].(float64) < 302 {
+				t.Errorf("%v copies are delivered", copies["delivered"])
+			}
 			checkCounts(t, p)
 		})
 	}
