@@ -93,14 +93,14 @@ func TestMemoryOfATrial(t *testing.T) {
 	if !limitsMemory {
 		t.Skip("this system cannot limit the memory of a child")
 	}
-	long := append(bytes.Repeat([]byte("\x41\x00\x1a"), 1_000_000), broadcast...) // drop (i32.const 0)
+	long := append(bytes.Repeat([]byte("\x41\x00\x1a"), 500_000), broadcast...) // drop (i32.const 0)
 	r := New()
-	r.memory = 64 << 20
+	r.memory = 16 << 20
 	report, err := r.Try(t.Context(), trialOf(module(long)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := report.Refusal; f == nil || !strings.Contains(f.Text, "more than 64 MiB of memory") || f.Temporary {
+	if f := report.Refusal; f == nil || !strings.Contains(f.Text, "more than 16 MiB of memory") || f.Temporary {
 		t.Errorf("got %+v, want a refusal for memory", report.Refusal)
 	}
 }
