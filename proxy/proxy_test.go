@@ -211,8 +211,8 @@ func TestDrain(t *testing.T) {
 	defer cancel()
 	go func() { done <- tenant.Drain(ctx, 0) }()
 	b.expect(sent...)
-	b.expectEnd()
 	late.expect(sent...)
+	b.expectEnd()
 	late.expectEnd()
 	a.expectEnd()
 	if err := <-done; err != nil {
