@@ -24,17 +24,16 @@ import (
 
 // A State holds all counts at one moment.
 type State struct {
-	Build          Build
-	Reloads        Reloads
-	Handovers      Handovers
-	Draining       bool
-	LinesLost      uint64 // of the log
-	AccessLost     uint64 // lines of the access log
-	History        History
-	Tenants        []Tenant
-	Listeners      []Listener
-	Admin          *Listener // the admin interface, of which only the certificate counts; nil if it has none
-	MetricsAddress *Listener // the address that serves metrics alone, of which only the certificate counts; nil if it has none
+	Build      Build
+	Reloads    Reloads
+	Handovers  Handovers
+	Draining   bool
+	LinesLost  uint64 // of the log
+	AccessLost uint64 // lines of the access log
+	History    History
+	Tenants    []Tenant
+	Listeners  []Listener
+	Others     []Listener // addresses for operators and scrapers, of which only the certificate counts
 }
 
 // A Build identifies the running program.
@@ -166,11 +165,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		taken[l.Address] = true
 		l.emit(emit)
 	}
-	if s.Admin != nil {
-		s.Admin.emitCertificate(emit)
-	}
-	if s.MetricsAddress != nil {
-		s.MetricsAddress.emitCertificate(emit)
+	for i := range s.Others {
+		s.Others[i].emitCertificate(emit)
 	}
 }
 

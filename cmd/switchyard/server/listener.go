@@ -282,11 +282,8 @@ func (l *listener) rollback() {
 }
 
 // reloadCertificate loads a certificate again if its files changed, for new handshakes. whose is the
-// address that it is for. A nil source is plain TCP.
+// address that it is for.
 func (srv *server) reloadCertificate(whose string, source *certificate.Source, requested bool) {
-	if source == nil {
-		return
-	}
 	changed, err := source.Reload()
 	if changed {
 		srv.log.Info("certificate reloaded", "listener", whose, "until", source.NotAfter().Format(time.RFC3339))

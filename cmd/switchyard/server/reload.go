@@ -87,12 +87,9 @@ func (srv *server) reloadFiles(requested bool) {
 	// The order is that of dependence: certificates stand alone, a release follows the configuration
 	// before its policy is looked at, and what is audited is compared with the policy.
 	srv.watchBases() // before the files are read, so that no change in between is missed
-	for _, l := range srv.config.Listeners {
-		srv.reloadCertificate(l.Name, srv.listeners[l.Name].source, requested)
-	}
-	srv.reloadCertificate(adminCertificate, srv.adminSource, requested)
-	if srv.metricsAddress != nil {
-		srv.reloadCertificate(metricsCertificate, srv.metricsAddress.source, requested)
+	certificates := srv.certificates()
+	for _, name := range slices.Sorted(maps.Keys(certificates)) {
+		srv.reloadCertificate(name, certificates[name], requested)
 	}
 	for _, t := range srv.config.Tenants {
 		if srv.stopper.isRequested() {
@@ -327,7 +324,7 @@ func (srv *server) swapPolicy(tenant string, s *served, l *load, by history.Who)
 	srv.reloadAudit(t, s, l.requested)
 }
 
-// forget removes the last errors about tenants and listeners that the configuration no longer has.
+// forget removes the last errors about tenants and certificates that the configuration no longer has.
 func (srv *server) forget() {
 	known := map[string]bool{"configuration": true}
 	for _, t := range srv.config.Tenants {
@@ -336,7 +333,8 @@ func (srv *server) forget() {
 	for _, l := range srv.config.Listeners {
 		known[certificateOf(l.Name)] = true
 	}
-	known[certificateOf(metricsCertificate)] = srv.metricsAddress != nil
-	known[certificateOf(adminCertificate)] = srv.adminSource != nil
+	for name := range srv.certificates() {
+		known[certificateOf(name)] = true
+	}
 	maps.DeleteFunc(srv.lastErrors, func(about, _ string) bool { return !known[about] })
 }

@@ -58,15 +58,14 @@ type adminState struct {
 // another one after everything that Serve has handled. The tenants in it are live, so their counts
 // are of the moment at which they are read.
 type view struct {
-	config         *config.Config
-	engine         *wasm.Engine
-	tenants        []admin.Tenant        // by name
-	about          map[string]tenantView // by the same names
-	listeners      []listenerView        // in the order of the configuration
-	refused        string                // why the configuration that is there now is refused; "" if it is in force
-	waiting        []string              // keys that take effect after a restart
-	metricsAddress *listenerView         // of metrics, with only the certificate; nil for plain TCP and without an address
-	admin          *listenerView         // of the admin interface, likewise
+	config    *config.Config
+	engine    *wasm.Engine
+	tenants   []admin.Tenant        // by name
+	about     map[string]tenantView // by the same names
+	listeners []listenerView        // in the order of the configuration
+	others    []listenerView        // the addresses of admin and of metrics, if they have a certificate, with nothing but that
+	refused   string                // why the configuration that is there now is refused; "" if it is in force
+	waiting   []string              // keys that take effect after a restart
 }
 
 // A tenantView is what is known of a tenant's policy besides its admin.Tenant.
@@ -134,11 +133,11 @@ func (a *adminState) update(srv *server) {
 			v.listeners = append(v.listeners, listenerView{c, l.admission, l.source, srv.lastErrors[certificateOf(c.Name)]})
 		}
 	}
-	if srv.adminSource != nil {
-		v.admin = &listenerView{source: srv.adminSource, refused: srv.lastErrors[certificateOf(adminCertificate)]}
-	}
-	if s := srv.metricsAddress; s != nil && s.source != nil {
-		v.metricsAddress = &listenerView{source: s.source, refused: srv.lastErrors[certificateOf(metricsCertificate)]}
+	certificates := srv.certificates()
+	for _, name := range []string{adminCertificate, metricsCertificate} {
+		if source := certificates[name]; source != nil {
+			v.others = append(v.others, listenerView{config: config.Listener{Address: name}, source: source, refused: srv.lastErrors[certificateOf(name)]})
+		}
 	}
 	a.view.Store(v)
 }

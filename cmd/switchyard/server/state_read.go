@@ -141,24 +141,18 @@ func (a *adminState) metrics() metrics.State {
 	}
 	for _, l := range v.listeners {
 		m := l.certificateMetrics()
-		m.Address, m.Counts = l.config.Address, l.admission.Counts()
+		m.Counts = l.admission.Counts()
 		s.Listeners = append(s.Listeners, m)
 	}
-	if v.admin != nil {
-		m := v.admin.certificateMetrics()
-		m.Address = adminCertificate
-		s.Admin = &m
-	}
-	if v.metricsAddress != nil {
-		m := v.metricsAddress.certificateMetrics()
-		m.Address = metricsCertificate
-		s.MetricsAddress = &m
+	for _, l := range v.others {
+		s.Others = append(s.Others, l.certificateMetrics())
 	}
 	return s
 }
 
 // certificateMetrics returns what metrics say of the listener's certificate.
-func (l listenerView) certificateMetrics() (m metrics.Listener) {
+func (l listenerView) certificateMetrics() metrics.Listener {
+	m := metrics.Listener{Address: l.config.Address}
 	if l.source != nil {
 		m.CertificateUntil, m.CertificateRefused, m.CertificateWarnings = l.source.NotAfter(), l.refused != "", len(l.source.Warnings())
 	}
