@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"switchyard/proxy/admin"
+	"switchyard/proxy/admin/api"
 )
 
 // historyTime is how long a stop, and an upgrade, wait for the disk to take the history of policies.
@@ -68,7 +69,7 @@ func (srv *server) close() {
 	}
 	if u := srv.upgrade; u != nil {
 		u.abandon()
-		answerUpgrade(u.result, upgradeResult{err: admin.ErrStopping})
+		answerUpgrade(u.replies, reply[api.Upgrade]{err: admin.ErrStopping})
 	}
 	// askSuccessor may have started a process. Nobody receives its offer any more, so it ends that
 	// process.

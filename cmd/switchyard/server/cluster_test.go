@@ -171,9 +171,9 @@ func TestServersComparePolicies(t *testing.T) {
 // operator is answered as if the upgrade had had to wait from the start, and nothing stands still.
 func TestOfferWhileEntering(t *testing.T) {
 	t.Parallel()
-	bus, result := ordertest.NewBus(), make(chan upgradeResult, 1)
+	bus, result := ordertest.NewBus(), make(chan reply[api.Upgrade], 1)
 	bus.SetFate(ordertest.Lost)
-	s := startOn(t, bus, 1, func(srv *server) { srv.upgrade = &upgrade{result: result} })
+	s := startOn(t, bus, 1, func(srv *server) { srv.upgrade = &upgrade{replies: result} })
 	s.expect("serving", 1)
 	c, err := config.Load(filepath.Join(s.dir, "config.toml"), nil, nil)
 	if err != nil {

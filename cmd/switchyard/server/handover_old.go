@@ -59,7 +59,7 @@ func (srv *server) considerOffer(o offered) {
 		o.successor.end("it was only checked", endTime)
 		u.Result = api.UpgradeChecked
 		srv.log.Info("upgrade checked; this program serves on", "program", u.Program, "to_version", u.To, "by", u.by)
-		srv.endUpgrade(upgradeResult{upgrade: u.Upgrade})
+		srv.endUpgrade(reply[api.Upgrade]{result: u.Upgrade})
 	default:
 		srv.handOver(o)
 	}
@@ -284,7 +284,7 @@ func (srv *server) leave(signals signals) {
 		"moved", u.Moved, "drained", u.Drained, "closed", u.Closed, "by", u.by)
 	srv.supervisor.replaced(u.PID)
 	srv.leaveAdmin() // before the operator who has asked for the upgrade asks for more
-	srv.endUpgrade(upgradeResult{upgrade: u.Upgrade})
+	srv.endUpgrade(reply[api.Upgrade]{result: u.Upgrade})
 	srv.state.stop()
 	ctx, cancel := context.WithTimeout(srv.stopper.forced, departTime)
 	defer cancel()

@@ -90,20 +90,13 @@ func (srv *server) warnDrift(tenant string, inForce candidate, was string) {
 // A verbRequest is a request of an operator about one tenant's policy.
 type verbRequest struct {
 	admin.Verb
-	result chan verbResult // holds one
-}
-
-// A verbResult is what the operator is answered: the state afterwards, or why nothing was
-// changed.
-type verbResult struct {
-	release api.Release
-	err     error
+	replies chan reply[api.Release] // holds one
 }
 
 // carry begins to carry out a request. answerVerbs answers it.
 func (srv *server) carry(r verbRequest) {
 	if err := srv.do(r.Verb); err != nil {
-		r.result <- verbResult{err: err}
+		r.replies <- reply[api.Release]{err: err}
 		return
 	}
 	srv.verbs = append(srv.verbs, r)
@@ -120,13 +113,13 @@ func (srv *server) answerVerbs(stopping bool) {
 		}
 		switch {
 		case s == nil:
-			r.result <- verbResult{err: conflict("the tenant was removed meanwhile")}
+			r.replies <- reply[api.Release]{err: conflict("the tenant was removed meanwhile")}
 		case s.next == nil && s.back == nil && fault != "":
-			r.result <- verbResult{err: errors.New(fault)}
+			r.replies <- reply[api.Release]{err: errors.New(fault)}
 		case s.next == nil && s.back == nil:
-			r.result <- verbResult{release: srv.state.Release(r.Tenant)}
+			r.replies <- reply[api.Release]{result: srv.state.Release(r.Tenant)}
 		case stopping:
-			r.result <- verbResult{err: admin.ErrStopping}
+			r.replies <- reply[api.Release]{err: admin.ErrStopping}
 		default:
 			return false
 		}
@@ -337,7 +330,7 @@ func (srv *server) goBack(tenant string, s *served, from, to *history.Policy, v 
 func (srv *server) fail(v admin.Verb, err error) {
 	srv.verbs = slices.DeleteFunc(srv.verbs, func(r verbRequest) bool {
 		if r.Verb == v {
-			r.result <- verbResult{err: err}
+			r.replies <- reply[api.Release]{err: err}
 		}
 		return r.Verb == v
 	})

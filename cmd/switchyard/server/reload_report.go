@@ -41,13 +41,13 @@ func (srv *server) inForce() inForce {
 
 // A request is a reload that an operator waits for, until everything is loaded that it led to.
 type request struct {
-	before inForce
-	result chan<- api.Reload // holds one; nil after a hangup
+	before  inForce
+	replies chan<- reply[api.Reload] // holds one; nil after a hangup
 }
 
 // request reloads at an operator's request. answer sends the results.
-func (srv *server) request(result chan<- api.Reload) {
-	srv.requests = append(srv.requests, request{srv.inForce(), result})
+func (srv *server) request(replies chan<- reply[api.Reload]) {
+	srv.requests = append(srv.requests, request{srv.inForce(), replies})
 	if srv.sources != nil {
 		srv.sources.Wake()
 	}
@@ -63,8 +63,8 @@ func (srv *server) answer(stopping bool) {
 	}
 	srv.state.update(srv)
 	for _, r := range srv.requests {
-		if r.result != nil {
-			r.result <- srv.report(r.before)
+		if r.replies != nil {
+			r.replies <- reply[api.Reload]{result: srv.report(r.before)}
 		}
 	}
 	srv.requests = nil

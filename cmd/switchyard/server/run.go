@@ -104,12 +104,12 @@ func (srv *server) handleNext(signals signals, t timers, entering []string) {
 		srv.reload(false)
 	case <-fetched:
 		srv.reload(false)
-	case result := <-reloads:
-		srv.request(result)
+	case replies := <-reloads:
+		srv.request(replies)
 	case r := <-verbs:
 		srv.carry(r)
 	case r := <-srv.state.upgrades:
-		srv.beginUpgrade(r.UpgradeRequest, "operator", r.result)
+		srv.beginUpgrade(r.UpgradeRequest, "operator", r.replies)
 	case s := <-signals.upgrades:
 		srv.beginUpgrade(api.UpgradeRequest{}, s.String(), nil)
 	case o := <-srv.offers:

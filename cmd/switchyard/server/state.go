@@ -40,9 +40,9 @@ type adminState struct {
 	records  atomic.Pointer[history.History]
 	sources  atomic.Pointer[remote.Sources] // nil if no policy is fetched
 	view     atomic.Pointer[view]           // replaced whole
-	reloads  chan chan api.Reload           // requests; Serve receives them and sends the result once
-	verbs    chan verbRequest               // requests; Serve receives them and sends the result once
-	upgrades chan upgradeRequest            // requests; Serve receives them and sends the result once
+	reloads  chan chan reply[api.Reload]    // requests; Serve receives them and sends one reply
+	verbs    chan verbRequest               // requests; Serve receives them and sends one reply
+	upgrades chan upgradeRequest            // requests; Serve receives them and sends one reply
 	drain    chan struct{}                  // closed by Drain
 	drained  sync.Once                      // closes drain
 	stopping chan struct{}                  // closed by stop, when Serve no longer takes requests
@@ -88,7 +88,7 @@ type listenerView struct {
 
 // newAdminState returns a state with the default configuration and an empty history.
 func newAdminState() *adminState {
-	a := &adminState{started: time.Now(), reloads: make(chan chan api.Reload), verbs: make(chan verbRequest), upgrades: make(chan upgradeRequest), drain: make(chan struct{}), stopping: make(chan struct{})}
+	a := &adminState{started: time.Now(), reloads: make(chan chan reply[api.Reload]), verbs: make(chan verbRequest), upgrades: make(chan upgradeRequest), drain: make(chan struct{}), stopping: make(chan struct{})}
 	a.counts.LastDone = a.started
 	a.marks = []api.Mark{{Time: a.started.UTC(), Kind: api.MarkStart, Text: "the server started"}}
 	a.upgrade.Result = api.UpgradeNone
@@ -181,24 +181,25 @@ func (a *adminState) countReload(err error) {
 
 // Reload makes Serve reload, and waits for the result.
 func (a *adminState) Reload(ctx context.Context) (api.Reload, error) {
-	result := make(chan api.Reload, 1)
-	return ask(ctx, a.stopping, a.reloads, result, result)
+	replies := make(chan reply[api.Reload], 1)
+	return ask(ctx, a.stopping, a.reloads, replies, replies)
 }
 
 // Carry makes Serve carry out a request about a tenant's policy, and waits for the result.
 func (a *adminState) Carry(ctx context.Context, v admin.Verb) (api.Release, error) {
-	r := verbRequest{v, make(chan verbResult, 1)}
-	result, err := ask(ctx, a.stopping, a.verbs, r, r.result)
-	if err != nil {
-		return api.Release{}, err
-	}
-	return result.release, result.err
+	r := verbRequest{v, make(chan reply[api.Release], 1)}
+	return ask(ctx, a.stopping, a.verbs, r, r.replies)
 }
 
-// ask sends a request to Serve, and waits for its result, which Serve sends once. The channel of the
-// result has room for it, so that Serve never waits for a client that has gone.
-func ask[Request, Result any](ctx context.Context, stopping <-chan struct{}, requests chan<- Request, r Request, result <-chan Result) (Result, error) {
-	var none Result
+// A reply is what Serve answers a request: the result, or why nothing was changed.
+type reply[Result any] struct {
+	result Result
+	err    error
+}
+
+// ask sends a request to Serve, and waits for its reply. The channel has room for that, so that Serve
+// never waits for a client that has gone.
+func ask[Request, Result any](ctx context.Context, stopping <-chan struct{}, requests chan<- Request, r Request, replies <-chan reply[Result]) (none Result, err error) {
 	select {
 	case requests <- r:
 	case <-stopping:
@@ -207,8 +208,8 @@ func ask[Request, Result any](ctx context.Context, stopping <-chan struct{}, req
 		return none, ctx.Err()
 	}
 	select { // Serve has taken the request and will answer
-	case got := <-result:
-		return got, nil
+	case got := <-replies:
+		return got.result, got.err
 	case <-ctx.Done():
 		return none, ctx.Err()
 	}

@@ -39,31 +39,21 @@ import (
 // of Serve; operators see a copy in adminState.
 type upgrade struct {
 	api.Upgrade
-	by      string             // who asked for it
-	result  chan upgradeResult // answers the operator; holds one. nil: it was a signal
-	abandon context.CancelFunc // ends askSuccessor
+	by      string                  // who asked for it
+	replies chan reply[api.Upgrade] // answers the operator; holds one. nil: it was a signal
+	abandon context.CancelFunc      // ends askSuccessor
 }
 
 // An upgradeRequest is sent to Serve by an operator.
 type upgradeRequest struct {
 	api.UpgradeRequest
-	result chan upgradeResult // holds one
-}
-
-// An upgradeResult is the answer to an upgradeRequest.
-type upgradeResult struct {
-	upgrade api.Upgrade
-	err     error
+	replies chan reply[api.Upgrade] // holds one
 }
 
 // Upgrade makes Serve upgrade, and waits for the result.
 func (a *adminState) Upgrade(ctx context.Context, r api.UpgradeRequest) (api.Upgrade, error) {
-	asked := upgradeRequest{r, make(chan upgradeResult, 1)}
-	got, err := ask(ctx, a.stopping, a.upgrades, asked, asked.result)
-	if err != nil {
-		return api.Upgrade{}, err
-	}
-	return got.upgrade, got.err
+	asked := upgradeRequest{r, make(chan reply[api.Upgrade], 1)}
+	return ask(ctx, a.stopping, a.upgrades, asked, asked.replies)
 }
 
 // LastUpgrade returns the last upgrade, or the one that is under way.
@@ -103,18 +93,18 @@ func (a *adminState) continueFrom(p processRecord) {
 // package handover and of askSuccessor.
 const stepRefused handover.Step = "refused"
 
-// beginUpgrade begins an upgrade that was asked for, unless it is refused. result may be nil. What
+// beginUpgrade begins an upgrade that was asked for, unless it is refused. replies may be nil. What
 // waiting cannot mend fails the upgrade. What busy returns is answered as a conflict: the command
 // exits with 75 then, and a script tries again.
-func (srv *server) beginUpgrade(r api.UpgradeRequest, by string, result chan upgradeResult) {
+func (srv *server) beginUpgrade(r api.UpgradeRequest, by string, replies chan reply[api.Upgrade]) {
 	if busy := srv.busy(); busy != nil {
 		srv.log.Warn("upgrade refused; this program serves on", "by", by, "error", busy)
-		answerUpgrade(result, upgradeResult{err: busy})
+		answerUpgrade(replies, reply[api.Upgrade]{err: busy})
 		return
 	}
 	version, _, _ := built()
 	begun := time.Now().UTC()
-	u := &upgrade{by: by, result: result, Upgrade: api.Upgrade{Result: api.UpgradeRunning, Check: r.Check, Begun: &begun, From: version}}
+	u := &upgrade{by: by, replies: replies, Upgrade: api.Upgrade{Result: api.UpgradeRunning, Check: r.Check, Begun: &begun, From: version}}
 	srv.upgrade = u
 	if srv.embedder != nil {
 		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: errors.New("this server is part of another command, which would not go on; upgrade one that 'switchyard serve' runs")})
@@ -197,22 +187,22 @@ func (srv *server) failUpgrade(err error) {
 		u.Step, u.Error = string(e.Step), e.Err.Error()
 	}
 	srv.log.Error("upgrade failed; this program serves on", "program", u.Program, "step", u.Step, "error", u.Error, "check", u.Check, "by", u.by)
-	result := upgradeResult{upgrade: u.Upgrade}
+	r := reply[api.Upgrade]{result: u.Upgrade}
 	if busy, ok := errors.AsType[admin.Conflict](err); ok {
-		result.err = busy
+		r.err = busy
 	}
-	srv.endUpgrade(result)
+	srv.endUpgrade(r)
 }
 
-// endUpgrade records the upgrade that was under way, and answers it with the result.
-func (srv *server) endUpgrade(result upgradeResult) {
+// endUpgrade records the upgrade that was under way, and answers it.
+func (srv *server) endUpgrade(r reply[api.Upgrade]) {
 	u := srv.upgrade
 	srv.upgrade = nil
 	if u.abandon != nil {
 		u.abandon()
 	}
 	srv.state.setUpgrade(u.Upgrade)
-	answerUpgrade(u.result, result)
+	answerUpgrade(u.replies, r)
 }
 
 // setUpgrade records an upgrade for operators, and counts it if it has ended. A check is no
@@ -232,7 +222,7 @@ func (a *adminState) setUpgrade(u api.Upgrade) {
 }
 
 // answerUpgrade answers the operator who asked, if it was one: a signal has nobody who waits.
-func answerUpgrade(to chan upgradeResult, r upgradeResult) {
+func answerUpgrade(to chan reply[api.Upgrade], r reply[api.Upgrade]) {
 	if to != nil {
 		to <- r
 	}
