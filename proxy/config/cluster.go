@@ -65,12 +65,7 @@ var clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
 func IsClusterName(text string) bool { return clusterName.MatchString(text) }
 
 // checkClusterName accepts the name of a cluster.
-var checkClusterName = check{clusterName.String(), func(text string) error {
-	if IsClusterName(text) {
-		return nil
-	}
-	return fmt.Errorf("%q is not a cluster's name; write 1 to 32 of a-z, 0-9 and -, with no - at the ends, or \"\" for a hub of its own", text)
-}}
+var checkClusterName = matching(clusterName, `not a cluster's name; write 1 to 32 of a-z, 0-9 and -, with no - at the ends, or "" for a hub of its own`)
 
 // checkBusServer accepts the address of a server of the bus. The bus sees all bodies, so what
 // leaves the machine is encrypted.

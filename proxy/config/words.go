@@ -43,6 +43,17 @@ func anyOf(patterns ...string) string {
 	return "^(" + strings.Join(patterns, "|") + ")$"
 }
 
+// matching returns a check that accepts what the expression matches. problem says what another text is,
+// and what to write instead.
+func matching(expression *regexp.Regexp, problem string) check {
+	return check{expression.String(), func(text string) error {
+		if expression.MatchString(text) {
+			return nil
+		}
+		return fmt.Errorf("%q is %s", text, problem)
+	}}
+}
+
 // orNone returns a check that accepts an empty text as well.
 func (c check) orNone() check {
 	return check{anyOf("", c.pattern), func(text string) error {
@@ -55,21 +66,11 @@ func (c check) orNone() check {
 
 // checkTenantName accepts a name that can be a metric label, part of a file name, and part of a
 // key.
-var checkTenantName = check{tenantName.String(), func(name string) error {
-	if !tenantName.MatchString(name) {
-		return fmt.Errorf("%q is not a tenant's name; write 1 to 40 of a-z, 0-9 and -", name)
-	}
-	return nil
-}}
+var checkTenantName = matching(tenantName, "not a tenant's name; write 1 to 40 of a-z, 0-9 and -")
 
 // checkCongestionControl accepts what Linux can have for a name, or an empty name. Only
 // the kernel knows which algorithms it has.
-var checkCongestionControl = check{congestion.String(), func(name string) error {
-	if !congestion.MatchString(name) {
-		return fmt.Errorf("%q is no congestion control; write a name such as \"cubic\", or \"\" for the system's", name)
-	}
-	return nil
-}}
+var checkCongestionControl = matching(congestion, `no congestion control; write a name such as "cubic", or "" for the system's`)
 
 // checkPolicy accepts the name of a shipped policy, of which only the form is known here, or a
 // file.
@@ -115,12 +116,7 @@ var checkFile = check{`^[^\x00]+$`, func(path string) error {
 }}
 
 // checkSHA256 accepts a hash.
-var checkSHA256 = check{sha256Sum.String(), func(sum string) error {
-	if sha256Sum.MatchString(sum) {
-		return nil
-	}
-	return fmt.Errorf("%q is not a SHA-256; write the 64 hex digits that sha256sum prints of the policy's file", sum)
-}}
+var checkSHA256 = matching(sha256Sum, "not a SHA-256; write the 64 hex digits that sha256sum prints of the policy's file")
 
 // checkMay accepts an action, or "handle" with a handler.
 var checkMay = check{`^(` + strings.Join(policy.EffectNames, "|") + `)$`, func(word string) error {
