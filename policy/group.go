@@ -57,10 +57,7 @@ func NotNamed(group string, named []Group) string {
 	if len(named) == 0 {
 		return text
 	}
-	var names []string
-	for _, g := range named {
-		names = append(names, g.String())
-	}
+	names := GroupNames(named)
 	return text + "; " + suggest.Hint(group, names, "its groups are "+strings.Join(names, ", "))
 }
 
@@ -133,6 +130,15 @@ func (g Group) String() string {
 		}
 	}
 	return "?"
+}
+
+// GroupNames returns the names of groups. It is not nil.
+func GroupNames(groups []Group) []string {
+	names := make([]string, len(groups))
+	for i, g := range groups {
+		names[i] = g.String()
+	}
+	return names
 }
 
 // MarshalText spells the group for JSON and logs.

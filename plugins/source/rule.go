@@ -28,10 +28,7 @@ func (m Module) Decided(s pdu.ServiceID, c pdu.CommandID, q policy.Question) (po
 	if m.Table == nil || len(m.Table.Cases(s, c)) == 0 {
 		return policy.Case{}, false
 	}
-	from := table.Sender{Master: q.Attributes&abi.AttributeMaster != 0}
-	for _, g := range q.Groups {
-		from.Groups = append(from.Groups, g.String())
-	}
+	from := table.Sender{Master: q.Attributes&abi.AttributeMaster != 0, Groups: policy.GroupNames(q.Groups)}
 	one := m.Table.Decide(s, c, from, q.Body)
 	return policy.Case{If: one.If, Verdict: m.Table.Spell(one.Verdict), Source: m.at(one.Place)}, true
 }

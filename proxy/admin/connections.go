@@ -77,15 +77,6 @@ func byRate(a, b row) int {
 
 func byLag(a, b row) int { return cmp.Or(cmp.Compare(b.Lag, a.Lag), byID(a, b)) }
 
-// groupNames returns the names of groups; it is not nil.
-func groupNames(groups []policy.Group) []string {
-	names := make([]string, len(groups))
-	for i, g := range groups {
-		names[i] = g.String()
-	}
-	return names
-}
-
 var orders = map[string]func(a, b row) int{"id": byID, "rate": byRate, "lag": byLag}
 
 // connectionAnswers looks up what a row does not contain, as that is too expensive for all
@@ -94,7 +85,7 @@ func connectionAnswers(rows []row) []api.Connection {
 	answers := make([]api.Connection, 0, len(rows))
 	for _, l := range rows {
 		c := api.Connection{Tenant: l.tenant.Name, Session: l.Number, Peer: l.Peer().String(), Listener: l.Local().String(),
-			Identities: []string{}, Since: l.Since().UTC(), Master: l.Master, Standby: l.Standby, Groups: groupNames(l.Groups), Users: l.tenant.Hub().Holds(l.Number),
+			Identities: []string{}, Since: l.Since().UTC(), Master: l.Master, Standby: l.Standby, Groups: policy.GroupNames(l.Groups), Users: l.tenant.Hub().Holds(l.Number),
 			PDUsIn: l.PDUsIn, OverLimit: l.Limited, BytesIn: l.BytesIn, PDUsOut: l.PDUsOut, BytesOut: l.BytesOut, Rates: l.rates, Lag: l.Lag, Paused: l.Paused()}
 		if state, ok := l.TLS(); ok {
 			c.TLS = &api.TLS{Version: tls.VersionName(state.Version), Cipher: tls.CipherSuiteName(state.CipherSuite), ServerName: state.ServerName}

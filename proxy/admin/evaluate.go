@@ -174,7 +174,7 @@ func (q *question) groups(t Tenant) []string {
 	if q.Groups != nil {
 		return q.Groups
 	}
-	return groupNames(t.Hub().GroupsOf(q.session()))
+	return policy.GroupNames(t.Hub().GroupsOf(q.session()))
 }
 
 // namedGroups returns those of the names that a policy names. The others make no difference to it, and

@@ -59,11 +59,7 @@ func (r *Record) groupNames(separator string) string {
 	if r.Membership == nil {
 		return ""
 	}
-	var names []string
-	for _, g := range r.Membership.Groups {
-		names = append(names, g.String())
-	}
-	return strings.Join(names, separator)
+	return strings.Join(policy.GroupNames(r.Membership.Groups), separator)
 }
 
 // parseGroups reads the names that PDU holds, and clears PDU. No name is an empty text.

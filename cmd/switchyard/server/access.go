@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"switchyard/policy"
 	"switchyard/policy/sanitize"
 	"switchyard/proxy"
 	"switchyard/proxy/admission"
@@ -333,10 +334,8 @@ func (a *accessLog) flush() {
 
 // lineOf returns a line about a session.
 func lineOf(event, tenant string, s proxy.Session) accessLine {
-	l := accessLine{Time: time.Now().UTC(), Event: event, Tenant: tenant, Session: s.Number, Peer: s.Peer().String(), Listener: s.Local().String()}
-	for _, g := range s.Groups {
-		l.Groups = append(l.Groups, g.String())
-	}
+	l := accessLine{Time: time.Now().UTC(), Event: event, Tenant: tenant, Session: s.Number, Peer: s.Peer().String(), Listener: s.Local().String(),
+		Groups: policy.GroupNames(s.Groups)}
 	if state, ok := s.TLS(); ok {
 		l.TLS, l.ServerName = tls.VersionName(state.Version), state.ServerName
 		if len(state.VerifiedChains) > 0 {
