@@ -72,7 +72,7 @@ func TestDebianPackage(t *testing.T) {
 
 // An upgrade of the package puts the new program in the place of the running one: the connection of
 // a peer stays open. So it does where root has no right to operate, and where that fails, the old
-// program serves on.
+// program keeps serving.
 func TestDebianUpgradeKeepsConnections(t *testing.T) {
 	if !asRoot(t) {
 		return
@@ -98,7 +98,7 @@ func TestDebianUpgradeKeepsConnections(t *testing.T) {
 	r.write("etc/switchyard/config.toml", "[admin]\naddress = \"\"\nsocket = \"/run/switchyard/admin.sock\"\n", 0o644)
 	r.write("config.toml", "nonsense = 1\n", 0o644)
 	out = r.dpkg("--install", debianPackage(t))
-	if !strings.Contains(out, "the program before serves on, because the new one has not taken over") {
+	if !strings.Contains(out, "the previous program keeps serving, because the new one has not taken over") {
 		t.Errorf("dpkg prints\n%s", out)
 	}
 	s.wantAnswer()

@@ -142,7 +142,7 @@ func (p *pacer) allows(now int64) (bytes int, wait time.Duration) {
 }
 
 // extendFlow makes what is written next a part of the flow, however long that gets. Probing begins
-// anew behind it.
+// again behind it.
 func (p *pacer) extendFlow() { p.probing.active = false }
 
 // level returns how often the longest flow is doubled.

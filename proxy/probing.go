@@ -29,7 +29,7 @@ const (
 //
 // What the edge shows can be one probe old, because the kernel may acknowledge a probe before it
 // is read. So all but the last probe have to be read. In two cases the edge says nothing of the
-// probes, and unread is counted anew:
+// probes, and unread is counted again:
 //
 //   - It moves by more than was written. The peer has read what came before the first probe, or
 //     its kernel has more room than before.

@@ -53,7 +53,7 @@ func (p peerSocket) silence() (time.Duration, bool) {
 	return time.Duration(info.Last_data_recv) * time.Millisecond, true
 }
 
-// progress asks the kernel anew each time; the answer is of that moment.
+// progress asks the kernel again each time; the answer is of that moment.
 func (p peerSocket) progress() (at progress, known bool) {
 	info := p.info()
 	if info == nil {

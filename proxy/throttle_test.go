@@ -181,7 +181,7 @@ func TestResetInAPause(t *testing.T) {
 	})
 }
 
-// A pause does not count as the peer's silence, which begins anew afterwards. Heartbeats
+// A pause does not count as the peer's silence, which begins again afterwards. Heartbeats
 // go on.
 func TestAPauseIsNotIdle(t *testing.T) {
 	inBubble(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 1}}), func(y bubble) {

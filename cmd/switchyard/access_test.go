@@ -49,7 +49,7 @@ func awaitAccess(t *testing.T, path string, n int) (lines []anAccessLine) {
 	return lines
 }
 
-// The access log tells who came, who went and why, and who was refused. It is opened anew by a SIGHUP,
+// The access log tells who came, who went and why, and who was refused. It is opened again by a SIGHUP,
 // and comes and goes with a reload.
 func TestAccessLog(t *testing.T) {
 	t.Parallel()

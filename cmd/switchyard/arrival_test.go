@@ -153,7 +153,7 @@ func TestTenantsByCertificate(t *testing.T) {
 	if code := p.exit(); code != exitStopped {
 		t.Errorf("exit code %d", code)
 	}
-	p.expect("listening no more", `"accepted":9`, `"open":4`, `"tls-expired":1`, `"tls-no-certificate":1`, `"tls-not-tls":1`, `"tls-unknown-ca":1`, `"unclaimed":1`)
+	p.expect("no longer listening", `"accepted":9`, `"open":4`, `"tls-expired":1`, `"tls-no-certificate":1`, `"tls-not-tls":1`, `"tls-unknown-ca":1`, `"unclaimed":1`)
 	checkCounts(t, p)
 }
 
@@ -173,7 +173,7 @@ func TestCertificateReload(t *testing.T) {
 	serial := old.ConnectionState().PeerCertificates[0].SerialNumber
 
 	write(t, filepath.Join(dir, "server.pem"), "no certificate")
-	p.expect("certificate refused; the one in force goes on", "server.pem")
+	p.expect("certificate refused; keeping the one in force", "server.pem")
 	if b := p.joinTLS(servers, "hub.example", client); b.Conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.Cmp(serial) != 0 {
 		t.Error("another certificate, though it was refused")
 	}
@@ -303,7 +303,7 @@ allow = ["127.0.0.0/8"]
 	write(t, crl, string(clients.CRL(time.Now().Add(-time.Minute), bad.X509)))
 	p.expect("about the certificate in force", "crl.pem", "its list 1 expired at")
 	write(t, crl, "nothing")
-	p.expect("certificate refused; the one in force goes on", "crl.pem")
+	p.expect("certificate refused; keeping the one in force", "crl.pem")
 	b.settle()
 }
 

@@ -43,7 +43,7 @@ func TestAuditThenSwitch(t *testing.T) {
 	from := p.logged()
 	p.signal(syscall.SIGHUP)
 	p.expectFrom(from, `"msg":"audit"`, `"command":"CID_MSG_DATA"`, `"pdus":3`, `"copies":6`, `"audited_copies":3`, `"useless":3`, `"missed":0`, `"faults":0`)
-	p.expectFrom(from, `"msg":"audit in all"`, `"copies_saved":"50.0 %"`, `"bytes_saved":"50.0 %"`)
+	p.expectFrom(from, `"msg":"audit totals"`, `"copies_saved":"50.0 %"`, `"bytes_saved":"50.0 %"`)
 
 	from = p.logged()
 	save("policy = \"unicast\"\naudit = \"teamtalk\"")
@@ -60,7 +60,7 @@ func TestAuditThenSwitch(t *testing.T) {
 	if code := p.exit(); code != exitStopped {
 		t.Errorf("exit code %d", code)
 	}
-	p.expectFrom(from, `"msg":"audit in all"`, `"audited":"teamtalk"`, `"copies":1`, `"audited_copies":4`, `"missed":3`, `"copies_saved":"-300.0 %"`)
+	p.expectFrom(from, `"msg":"audit totals"`, `"audited":"teamtalk"`, `"copies":1`, `"audited_copies":4`, `"missed":3`, `"copies_saved":"-300.0 %"`)
 	p.expectFrom(from, `"msg":"PDUs"`, `"dropped":{"no-holder":1}`)
 	if n := p.count(`"level":"WARN"`); n > 0 {
 		t.Errorf("%d warnings, want none about what is configured", n)
@@ -88,15 +88,15 @@ func TestAuditRefused(t *testing.T) {
 	a.say(m)
 	b.expect(m)
 	p.signal(syscall.SIGHUP)
-	p.expectFrom(from, `"msg":"audit in all"`, `"copies":2`, `"audited_copies":0`)
+	p.expectFrom(from, `"msg":"audit totals"`, `"copies":2`, `"audited_copies":0`)
 
 	from = p.logged()
-	replace(t, table, savedTable("broadcast-all")) // sound again: the counts begin anew
+	replace(t, table, savedTable("broadcast-all")) // sound again: the counts begin again
 	p.expectFrom(from, "audit begins")
 	a.say(m)
 	b.expect(m)
 	p.signal(syscall.SIGHUP)
-	p.expectFrom(from, `"msg":"audit in all"`, `"copies":1`, `"audited_copies":2`)
+	p.expectFrom(from, `"msg":"audit totals"`, `"copies":1`, `"audited_copies":2`)
 	if n := p.count("policy reloaded"); n > 0 {
 		t.Errorf("the policy in force was reloaded %d times", n)
 	}

@@ -190,7 +190,7 @@ func (tr *numberedTraffic) awaitHeard(more int) {
 	}
 }
 
-// forgetPauses begins to measure the longest pauses anew.
+// forgetPauses begins to measure the longest pauses again.
 func (tr *numberedTraffic) forgetPauses() {
 	for _, k := range tr.talkers {
 		k.mu.Lock()

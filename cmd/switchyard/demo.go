@@ -122,7 +122,7 @@ func (d *demoOptions) run(ctx context.Context, folder string, stdout, stderr io.
 		}
 		served := false
 		err := d.serve(ctx, f, stdout, stderr, &served)
-		// Only a hub that has never listened may begin anew: peers and readers would notice
+		// Only a hub that has never listened may begin again: peers and readers would notice
 		// otherwise.
 		if _, taken := errors.AsType[server.UnavailableError](err); !taken || served || try == portTries {
 			return err

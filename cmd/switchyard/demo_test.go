@@ -68,7 +68,7 @@ func (d *running) end(t *testing.T) {
 		t.Errorf("it ends with %v\n%s", err, d.stderr.String())
 	}
 	says(t, d.stdout.String(), "The msg_servers have sent ")
-	says(t, d.stderr.String(), `"listening no more"`, `"stopped"`)
+	says(t, d.stderr.String(), `"no longer listening"`, `"stopped"`)
 }
 
 // A demo whose usual ports are taken uses others. Its hub answers, its table is reloaded when it is

@@ -91,9 +91,9 @@ networks = ["127.0.0.4"]
 
 	// The policy in force needs its groups.
 	write(t, filepath.Join(dir, "config.toml"), "[[listener]]\n[tenant.default]\npolicy = \"file:routes.toml\"\n")
-	p.expect(`"msg":"configuration refused; the one in force goes on"`, "names groups that the configuration no longer has: admin, archive, guests; keep [tenant.default.group.admin] until another policy is in force")
+	p.expect(`"msg":"configuration refused; keeping the one in force"`, "names groups that the configuration no longer has: admin, archive, guests; keep [tenant.default.group.admin] until another policy is in force")
 	write(t, filepath.Join(dir, "routes.toml"), "extends = \"teamtalk\"\n[from.gests]\nelse = \"drop\"\n")
-	p.expect(`"msg":"policy refused; the one in force goes on"`, `groups gate`, `it names the group \"gests\", which the tenant does not have; did you mean guests?`)
+	p.expect(`"msg":"policy refused; keeping the one in force"`, `groups gate`, `it names the group \"gests\", which the tenant does not have; did you mean guests?`)
 	// With a policy that does not need them, they can go.
 	write(t, filepath.Join(dir, "routes.toml"), "extends = \"teamtalk\"\n")
 	p.expect(`"msg":"policy reloaded"`)

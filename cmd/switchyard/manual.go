@@ -122,7 +122,7 @@ var commandFacts = []struct {
 		{"SIGHUP", "Reads the configuration, policies, certificates and keys again. What is refused changes nothing, and the log says why."},
 		{"SIGTERM", "Stops accepting, routes what has arrived and writes what is due, for drain.timeout at most. A second one ends it at once."},
 		{"SIGINT", "As SIGTERM, but for 5 seconds at most."},
-		{"SIGUSR2", "Starts the program anew and hands the connections over to it, as 'switchyard upgrade' does. On Linux."},
+		{"SIGUSR2", "Starts the program as a new process and hands the connections over to it, as 'switchyard upgrade' does. On Linux."},
 	}},
 	{"ENVIRONMENT", [][2]string{
 		{"SWITCHYARD_CONFIG", "The configuration file, unless --config names one."},

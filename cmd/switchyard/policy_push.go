@@ -91,7 +91,7 @@ func readToPush(arg, address string, max int64) (source.File, []byte, error) {
 	name := provenance.Name(address)
 	switch {
 	case s.SHA256 != f.SHA256:
-		return f, nil, dataError{errors.New("its signature is about another content; sign it anew")}
+		return f, nil, dataError{errors.New("its signature is about another content; sign it again")}
 	case s.Name != name:
 		return f, nil, dataError{fmt.Errorf("its signature is about a policy named %q, and this repository is named %q; sign it with --name %s", s.Name, name, name)}
 	}

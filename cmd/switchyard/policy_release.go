@@ -156,7 +156,7 @@ func awaited(r *api.Release, sum string) (bool, error) {
 	case slices.ContainsFunc(r.Held, fits):
 		return false, fmt.Errorf("policy %s was rolled back; let it in by 'switchyard policy retry'", sum)
 	case r.Killed:
-		return false, errors.New("the tenant's policy was killed; end that by 'switchyard policy revive'")
+		return false, errors.New("the tenant's policy was killed; end that with 'switchyard policy revive'")
 	case r.InForce != nil && fits(*r.InForce):
 		return true, nil
 	case r.Refused != "":
@@ -181,7 +181,7 @@ func printReleases(w io.Writer, all *api.Releases) error {
 		case r.Stage != nil:
 			state = stageOf(r.Stage)
 		case r.Drift == "lost":
-			state = "in force without a release, as the policy before was lost"
+			state = "in force without a release, as the previous policy was lost"
 		case r.Drift != "":
 			state = "not as configured: " + r.Drift
 		case r.Refused != "":

@@ -54,7 +54,7 @@ func policyTest(o *options, stdout, stderr io.Writer) *cobra.Command {
 }
 
 // run runs the cases once. Its error is silent if a case failed. With --watch it is called again for
-// each change, so it reads both files anew.
+// each change, so it reads both files again.
 func (t *testOptions) run(o *options, policy, file string, stdout, stderr io.Writer) error {
 	list, err := readCases(file)
 	if err != nil {

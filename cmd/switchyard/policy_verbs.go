@@ -91,7 +91,7 @@ func (v releaseVerb) command(o *options, stdout io.Writer) *cobra.Command {
 	}
 	if v.to {
 		c.Flags().BoolVar(&request.Reconnect, "reconnect", false, "close the peers one after the other, so that they reconnect and announce their users again")
-		c.Flags().StringVar(&request.To, "to", "", "the policy to go back to: a `SHA256`, its first digits, or a signed version (default the policy before)")
+		c.Flags().StringVar(&request.To, "to", "", "the policy to go back to: a `SHA256`, its first digits, or a signed version (default the previous policy)")
 		c.RegisterFlagCompletionFunc("to", o.completeEarlier)
 	}
 	return c

@@ -90,7 +90,7 @@ func TestReconnectAfterRelease(t *testing.T) {
 		t.Errorf("rollback --reconnect: %s", out)
 	}
 	r.expect("release rolled back")
-	r.expect("the policy before handled presence otherwise")
+	r.expect("the previous policy handled presence differently")
 	r.wantReconnected(r.sender, r.receiver)
 	r.receiver.wantUser(pb.UserStatType_USER_STATUS_OFFLINE)
 }

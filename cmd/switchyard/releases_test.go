@@ -128,7 +128,7 @@ func (r *released) awaitInForce(action string) {
 	r.command(0, "status", "--wait", "--sha256", sum(action)[:12], "--timeout", "60s")
 }
 
-// One command brings the policy before back. What was rolled back is skipped, also after a
+// One command brings the previous policy back. What was rolled back is skipped, also after a
 // crash, until it changes or is tried again.
 func TestRollback(t *testing.T) {
 	t.Parallel()
@@ -320,7 +320,7 @@ func TestHistoryIsNotWritten(t *testing.T) {
 		r.table(action)
 		r.expectFrom(from, "policy reloaded", sum(action))
 	}
-	if n := r.count("the history of policies is kept by this process alone"); n != 1 {
+	if n := r.count("the history of policies is kept in memory only"); n != 1 {
 		t.Errorf("said %d times, want once", n)
 	}
 	r.command(0, "rollback")

@@ -184,7 +184,7 @@ func TestBadReloadsChangeNothing(t *testing.T) {
 		}
 		from := p.logged()
 		replace(t, path, string(bad))
-		p.expectFrom(from, append(want, "policy refused; the one in force goes on")...)
+		p.expectFrom(from, append(want, "policy refused; keeping the one in force")...)
 		c.settle()
 	}
 	for bad, want := range map[string][]string{
@@ -194,7 +194,7 @@ func TestBadReloadsChangeNothing(t *testing.T) {
 	} {
 		from := p.logged()
 		replace(t, path, bad)
-		p.expectFrom(from, append(want, "policy refused; the one in force goes on")...)
+		p.expectFrom(from, append(want, "policy refused; keeping the one in force")...)
 		c.settle()
 	}
 	from := p.logged()
@@ -223,7 +223,7 @@ func TestConfigurationReload(t *testing.T) {
 	p := startCommand(t, cmd)
 	c := p.dial()
 	replace(t, path, "[peer]\ntimeout = \"0.5\"\nheartbeet = \"5s\"\n")
-	p.expect("configuration refused; the one in force goes on", "config.toml:2", "config.toml:3", "heartbeat")
+	p.expect("configuration refused; keeping the one in force", "config.toml:2", "config.toml:3", "heartbeat")
 	c.settle()
 	replace(t, path, "[peer]\ntimeout = \"60ms\"\n[wasm]\nfaults = \"\"\n[tenant.default]\n[tenant.acme]\n")
 	p.expect("take effect after a restart", "wasm.faults")

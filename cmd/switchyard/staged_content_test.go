@@ -125,7 +125,7 @@ func TestReleaseOfSignedVersion(t *testing.T) {
 	r.command(0, "promote", "--all")
 	r.awaitStage(except, "bake")
 	r.wantLedger(1)
-	r.signAgain(3, "old") // the same content: the release goes on
+	r.signAgain(3, "old") // the same content: the release continues
 	from := r.logged()
 	r.signal(syscall.SIGHUP)
 	r.expectFrom(from, "policy unchanged; its release is under way")

@@ -50,7 +50,7 @@ func TestCrashesDuringReleases(t *testing.T) {
 		s := r.status()
 		switch now := s.InForce.SHA256; {
 		case s.Stage != nil && now == inForce:
-			ends["begun anew"]++
+			ends["begun again"]++
 		case now == inForce:
 			ends["stable"]++
 		case now == candidate, now == earlier: // which a start let in before the next one was seen

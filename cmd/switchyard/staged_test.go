@@ -113,7 +113,7 @@ func TestGoodRelease(t *testing.T) {
 		len(s.Steps[3].Commands) != 1 || s.Steps[3].Commands[0].Command != "CID_MSG_DATA" || s.Sums.Lost != 0 || s.Judged.Lost != 0 || s.Judged.Received == 0 {
 		t.Errorf("receipt: %+v", s)
 	}
-	r.command(0, "rollback") // to the policy before, which is still loaded
+	r.command(0, "rollback") // to the previous policy, which is still loaded
 	r.wantInForce("broadcast-all", "rolled-back", "broadcast-except-sender")
 	r.command(0, "history", "--verify")
 }
@@ -230,16 +230,16 @@ func TestReleaseWhatIf(t *testing.T) {
 	r.exit()
 	r.process = nil
 	r.restart()
-	r.expect("release goes on")
+	r.expect("release continues")
 	if s := r.awaitStage("broadcast-except-sender", "stage"); s.Share != 0.01 || s.Counts.PDUs < 20 || s.Weighed != 0 || !s.Paused || s.Reason != "for the night" {
 		t.Errorf("after a stop: %+v", s)
 	}
 	r.command(0, "resume")
 
-	// Other limits: the same stage, and the evidence anew.
+	// Other limits: the same stage, and the evidence again.
 	from = r.logged()
 	r.configure(staged, "may = [\"broadcast-all\", \"broadcast-except-sender\", \"drop\", \"handle\"]")
-	r.expectFrom(from, "release goes on with other limits")
+	r.expectFrom(from, "release continues with other limits")
 	if s := r.awaitStage("broadcast-except-sender", "stage"); s.Share != 0.01 || s.Counts.PDUs != 0 {
 		t.Errorf("with other limits: %+v", s)
 	}

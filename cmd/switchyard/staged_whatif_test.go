@@ -56,11 +56,11 @@ func TestStageWhatIf(t *testing.T) {
 		t.Errorf("promoted to what the configuration now says: %+v", s)
 	}
 
-	// Other limits of the engine: both are loaded anew, the stage stays, and the evidence begins anew.
+	// Other limits of the engine: both are loaded again, the stage stays, and the evidence begins again.
 	r.chat(20)
 	from = r.logged()
 	r.configure(staged, file, "[wasm]\nfuel = 300000")
-	r.expectFrom(from, "release goes on with other limits")
+	r.expectFrom(from, "release continues with other limits")
 	if s := r.awaitStage(except, "stage"); s.Share != 0.2 || s.Counts.PDUs != 0 {
 		t.Errorf("with other limits of the engine: %+v", s)
 	}
@@ -304,7 +304,7 @@ func TestReleaseWithoutAFolder(t *testing.T) {
 	r.expect("release rolled back", "undelivered: ")
 	r.wantDelivered(except)
 	begin("consume")
-	if n := r.count("the history of policies is kept by this process alone"); n != 1 {
+	if n := r.count("the history of policies is kept in memory only"); n != 1 {
 		t.Errorf("said %d times, want once", n)
 	}
 

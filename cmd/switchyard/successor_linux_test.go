@@ -106,7 +106,7 @@ func (u *upgradable) successor(how, message string) (program string) {
 }
 
 // playSuccessors upgrades to programs that fail in each message, while traffic goes on. The old
-// program serves on as if nothing had been.
+// program keeps serving as if nothing had been.
 func playSuccessors(t *testing.T, how string, messages ...string) {
 	t.Parallel()
 	u := startUpgradable(t)

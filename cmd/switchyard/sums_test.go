@@ -12,7 +12,7 @@ import (
 )
 
 // The sum of a table is that of its file, wherever the server shows it; the compiled module's
-// stands beside it. A policy that is signed anew, and a good file that is put back, leave a
+// stands beside it. A policy that is signed again, and a good file that is put back, leave a
 // line and an event each.
 func TestSumsAndFactsOfThePolicyInForce(t *testing.T) {
 	t.Parallel()
@@ -45,7 +45,7 @@ func TestSumsAndFactsOfThePolicyInForce(t *testing.T) {
 
 	sign(2)
 	p.signal(syscall.SIGHUP)
-	if l := p.expect("policy signed anew"); fmt.Sprint(l["version"]) != "2" {
+	if l := p.expect("policy signed again"); fmt.Sprint(l["version"]) != "2" {
 		t.Errorf("the line is %v", l)
 	}
 	if e := latest(); e.State != api.InForce || e.Signature == nil || e.Signature.Version != 2 {
@@ -54,7 +54,7 @@ func TestSumsAndFactsOfThePolicyInForce(t *testing.T) {
 
 	write(t, path, "this is no table")
 	p.signal(syscall.SIGHUP)
-	p.expect("policy refused; the one in force goes on")
+	p.expect("policy refused; keeping the one in force")
 	if e := latest(); e.State != api.Refused {
 		t.Errorf("the API has %+v", e)
 	}

@@ -104,7 +104,7 @@ networks = ["127.0.2.0/24", "127.0.3.1"]
 	if code := p.exit(); code != exitStopped {
 		t.Errorf("exit code %d", code)
 	}
-	p.expect(`"msg":"listening no more"`, `"accepted":5`, `"open":4`, `"refused":{"unclaimed":1}`)
+	p.expect(`"msg":"no longer listening"`, `"accepted":5`, `"open":4`, `"refused":{"unclaimed":1}`)
 	checkCounts(t, p)
 }
 
@@ -137,7 +137,7 @@ func TestTenantsComeAndGo(t *testing.T) {
 		c.settle()
 		seen = p.logged()
 		replace(t, path, base)
-		p.expectFrom(seen, "listening no more", p.address)
+		p.expectFrom(seen, "no longer listening", p.address)
 		p.expectFrom(seen, "tenant removed; it drains", name)
 		d.expect(last)
 		e.expect(last)

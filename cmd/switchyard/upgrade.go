@@ -21,7 +21,7 @@ import (
 // of packages decide by the exit code:
 //
 //	0    done, or with --check possible
-//	70   the new program cannot take over; the old one serves on
+//	70   the new program cannot take over; the old one keeps serving
 //	75   the server is busy; ask again
 //	64   the server refuses the request, such as one for a program by a client without the socket
 //	69   no server answers
@@ -36,7 +36,7 @@ func upgradeCommand(o *options, stdout io.Writer) *cobra.Command {
 			"started, or at that of --program. Plain TCP connections go on, after a pause of a fraction of a\n" +
 			"second. TLS connections are written what is due to them, and closed.\n\n" +
 			"The new program loads the configuration and all policies first. If it cannot take over, the\n" +
-			"running one serves on, and this command exits with 70. It exits with 75 if the running program\n" +
+			"running one keeps serving, and this command exits with 70. It exits with 75 if the running program\n" +
 			"is busy, as while it loads a policy. Not possible in a container, whose first process must stay.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -88,6 +88,6 @@ func printUpgrade(w io.Writer, u *api.Upgrade) error {
 	case api.UpgradeChecked:
 		return columns(w, [][]string{{"checked", fmt.Sprintf("%s can take over from %s", u.To, u.From)}})
 	default:
-		return failedUpgradeError{fmt.Errorf("%s could not take over, and the running program serves on: %s: %s", cmp.Or(u.Program, "the new program"), u.Step, u.Error)}
+		return failedUpgradeError{fmt.Errorf("%s could not take over, and the running program keeps serving: %s: %s", cmp.Or(u.Program, "the new program"), u.Step, u.Error)}
 	}
 }

@@ -240,7 +240,7 @@ proxy_from = ["127.0.0.0/8"]
 	}
 	hasAddress()
 	write(t, filepath.Join(dir, "config.toml"), secure) // which removes its listener
-	u.expect("listening no more")
+	u.expect("no longer listening")
 	if last := u.upgradeWhenIdle(); last.Moved != 1 {
 		t.Errorf("%+v", last)
 	}

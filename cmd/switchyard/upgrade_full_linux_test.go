@@ -120,7 +120,7 @@ func TestManyUpgrades(t *testing.T) {
 	u.stop()
 }
 
-// forget begins to measure the longest times without anything anew.
+// forget begins to measure the longest times without anything again.
 func (tr *stream) forget() {
 	for _, c := range tr.peers {
 		c.longest.Store(0)
@@ -190,7 +190,7 @@ func TestDialoguesAcrossManyUpgrades(t *testing.T) {
 	}
 }
 
-// A new program that does nothing is given up after a while, and the old one serves on.
+// A new program that does nothing is given up after a while, and the old one keeps serving.
 func TestSuccessorHangs(t *testing.T) {
 	playSuccessors(t, "hangs", messages...)
 }

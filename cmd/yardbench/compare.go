@@ -21,7 +21,7 @@ import (
 )
 
 // A comparison runs each scenario with each contender in turn, once a round. A contender
-// is started anew for each run, so that no run inherits memory or warm caches of another:
+// is started afresh for each run, so that no run inherits memory or warm caches of another:
 //
 //	round 1   scenario 1: switchyard, nats, other   scenario 2: switchyard, nats, other   …
 //	round 2   scenario 1: nats, other, switchyard   scenario 2: nats, other, switchyard   …

@@ -9,7 +9,7 @@ import (
 	"switchyard/cmd/yardbench/load"
 )
 
-// A scenario is one kind of load for all contenders. The plan is made anew for each run, because a
+// A scenario is one kind of load for all contenders. Each run gets its own plan, because a
 // run fills in addresses and processes.
 type scenario struct {
 	kind  string

@@ -31,7 +31,7 @@ func (s *sheet) row(cells ...string) {
 func (c *comparison) tables(where surroundings) string {
 	var s sheet
 	fmt.Fprintf(&s.b, "\n%s, by `%s`. %s.\n\n", where.date, where.command, where.machine)
-	fmt.Fprintf(&s.b, "Medians of %d interleaved rounds, each of %v and with servers started anew. The rest of the machine used %s.\n\n", c.rounds, c.duration, c.others())
+	fmt.Fprintf(&s.b, "Medians of %d interleaved rounds, each of %v and with freshly started servers. The rest of the machine used %s.\n\n", c.rounds, c.duration, c.others())
 	for _, server := range c.contenders {
 		fmt.Fprintf(&s.b, "- %s: %s\n", server.name, server.version)
 	}

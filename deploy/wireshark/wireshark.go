@@ -2,7 +2,7 @@
 //
 // The dissector is one file that a user copies to Wireshark. Most of it is written by hand; the
 // tables between two lines are generated from the packages of the server, so that names are the same
-// in a log and in Wireshark. 'switchyard wireshark' fills them in anew, with own commands.
+// in a log and in Wireshark. 'switchyard wireshark' fills them in again, with own commands.
 package wireshark
 
 import (

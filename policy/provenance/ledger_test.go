@@ -113,7 +113,7 @@ func TestLedgerFile(t *testing.T) {
 	}
 	record(t, l, "acme", "p.wasm", 5, 5)
 	if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) {
-		t.Errorf("written anew though nothing changed, %v", err)
+		t.Errorf("written again though nothing changed, %v", err)
 	}
 	if left, err := os.ReadDir(folder); err != nil || len(left) != 1 {
 		t.Errorf("in the folder: %v, %v", left, err)

@@ -102,7 +102,7 @@ func Check(fileHash, policy string, signature []byte, r Rules) (Finding, error) 
 	}
 	e, err := ParseEnvelope(signature)
 	if err != nil {
-		return Finding{}, Refuse(GateSignature, policy, "sign the policy anew", "its signature file is damaged: %w", err)
+		return Finding{}, Refuse(GateSignature, policy, "sign the policy again", "its signature file is damaged: %w", err)
 	}
 	if len(r.Keys) == 0 {
 		return unverified(fileHash, policy, e)
@@ -137,7 +137,7 @@ func unverified(fileHash, policy string, e *Envelope) (Finding, error) {
 		err = s.isOf(fileHash)
 	}
 	if err != nil {
-		return Finding{}, Refuse(GateSignature, policy, "sign the policy anew, or remove the signature file", "%w", err)
+		return Finding{}, Refuse(GateSignature, policy, "sign the policy again, or remove the signature file", "%w", err)
 	}
 	return Finding{Statement: s, Warning: "its signature is not verified: no keys are configured; name the files of public keys in signatures.keys"}, nil
 }
@@ -150,7 +150,7 @@ func verified(fileHash, policy string, e *Envelope, r Rules) (Finding, error) {
 	}
 	s, err := ParseStatement(e.Payload)
 	if err != nil {
-		return Finding{}, Refuse(GateSignature, policy, "sign the policy anew", "%w", err)
+		return Finding{}, Refuse(GateSignature, policy, "sign the policy again", "%w", err)
 	}
 	if err := s.allows(fileHash, policy, r); err != nil {
 		return Finding{}, err
@@ -175,10 +175,10 @@ func (s *Statement) allows(fileHash, policy string, r Rules) error {
 		return Refuse(GateSignature, policy, fmt.Sprintf("sign it with --name %s, or give the file its signed name", name),
 			"its statement is about a policy named %q", s.Name)
 	case r.Now.Before(s.NotBefore):
-		return Refuse(GateSignature, policy, "wait until then, set the clock, or sign it anew",
+		return Refuse(GateSignature, policy, "wait until then, set the clock, or sign it again",
 			"its statement is not valid before %s, and now is %s", s.NotBefore.UTC().Format(format), now)
 	case !r.Now.Before(s.Expires):
-		return Refuse(GateSignature, policy, "sign it anew", "its statement expired at %s, and now is %s", s.Expires.UTC().Format(format), now)
+		return Refuse(GateSignature, policy, "sign it again", "its statement expired at %s, and now is %s", s.Expires.UTC().Format(format), now)
 	case r.Tenant != "" && !s.Covers(r.Tenant):
 		return Refuse(GateSignature, policy, "sign it with --tenant "+r.Tenant,
 			"its statement is for the tenants %s, and not for %s", strings.Join(s.Tenants, ", "), r.Tenant)

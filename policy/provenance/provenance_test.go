@@ -117,7 +117,7 @@ func TestCheck(t *testing.T) {
 		"not yet valid": {signature: good, rules: with(func(r *Rules) { r.Now = statement().NotBefore.Add(-1) }), gate: GateSignature,
 			text: "not valid before 2031-05-01 11:00:00 UTC, and now is 2031-05-01 10:59:59 UTC"},
 		"expired": {signature: good, rules: with(func(r *Rules) { r.Now = statement().Expires }), gate: GateSignature,
-			text: "expired at 2031-05-01 13:00:00 UTC, and now is 2031-05-01 13:00:00 UTC; sign it anew"},
+			text: "expired at 2031-05-01 13:00:00 UTC, and now is 2031-05-01 13:00:00 UTC; sign it again"},
 		"wrong tenant": {signature: good, rules: with(func(r *Rules) { r.Tenant = "west" }), gate: GateSignature,
 			text: "for the tenants acme, east-*, and not for west; sign it with --tenant west"},
 		"downgrade": {signature: good, rules: with(func(r *Rules) { r.Floor = 4 }), gate: GateVersion,

@@ -234,7 +234,7 @@ func TestBreachWhilePaused(t *testing.T) {
 	}
 }
 
-// After a restart, the time and the sample of a step begin anew, and the evidence stays.
+// After a restart, the time and the sample of a step begin again, and the evidence stays.
 func TestResume(t *testing.T) {
 	before := weights(policy.Weights{PDUs: 1000, Undelivered: 4})
 	r := Resume(plan(), Stage, 0.1, before)

@@ -126,7 +126,7 @@ func (r *Release) quiet() {
 		r.end(RolledBack, reason)
 	default:
 		r.pause(reason)
-		r.Held = 0 // after a resume, the wait begins anew
+		r.Held = 0 // after a resume, the wait begins again
 	}
 }
 

@@ -138,7 +138,7 @@ func (s *scanner) str() {
 }
 
 // value returns a value as it is formatted within so many brackets. Strings, numbers, dates and the like
-// are spelled as they were; only lists and inline tables are laid out anew.
+// are spelled as they were; only lists and inline tables are laid out again.
 func (s *scanner) value(depth int) string {
 	begin := s.At
 	switch s.Peek() {

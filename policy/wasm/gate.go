@@ -65,7 +65,7 @@ func (e *GateError) Starved() bool { return e.temporary && e.slow }
 
 // remedies holds the remedy of a gate, for refusals that have none of their own.
 var remedies = map[Gate]string{
-	GateCompile:     "the module is not valid; build it anew, with another version of its toolchain if that does not help",
+	GateCompile:     "the module is not valid; build it again, with another version of its toolchain if that does not help",
 	GateInstantiate: "the guest must start by itself, without files, environment or arguments, within its fuel for loading",
 	GateConfigure:   "correct the policy's configuration",
 	GateDryRun:      "classify must answer for every command, known or not, with a verdict of ABI version 1, see docs/abi.md",
@@ -90,7 +90,7 @@ func meteringRemedy(text string) string {
 	case strings.Contains(text, "support"), strings.Contains(text, "component"), strings.Contains(text, "version"), strings.Contains(text, "opcode"):
 		return extensions
 	}
-	return "the module is damaged; write the file anew, or build it anew"
+	return "the module is damaged; write the file again, or build it again"
 }
 
 // refuse returns an error that has its own remedy.

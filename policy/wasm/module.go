@@ -35,7 +35,7 @@ func checkMagic(module []byte) error {
 	case !strings.HasPrefix(magic, string(module[:min(len(magic), len(module))])):
 		return refuse("give the .wasm file that the toolchain wrote", `not WebAssembly, which begins with \0asm`)
 	case len(module) < 8:
-		return refuse("write the file anew; was it still being written?", "truncated: %d bytes do not hold the 8 of the preamble", len(module))
+		return refuse("write the file again; was it still being written?", "truncated: %d bytes do not hold the 8 of the preamble", len(module))
 	case string(module[4:8]) == component:
 		return refuse("build a core module: target wasip1 or wasm32-unknown-unknown, not wasip2", "this is a component, not a core module")
 	case string(module[:8]) != binary.Preamble:
@@ -46,7 +46,7 @@ func checkMagic(module []byte) error {
 		at := r.Pos
 		id, size := r.Byte(), r.U32()
 		if r.Err != nil || int64(size) > int64(r.Left()) {
-			return refuse("write the file anew; was it still being written?",
+			return refuse("write the file again; was it still being written?",
 				"truncated: section %d at byte %d should have %d bytes, %d are there", id, at, size, r.Left())
 		}
 		r.Bytes(int(size))

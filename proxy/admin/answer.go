@@ -19,7 +19,7 @@ import (
 // net/http gives a request clientTimeout in all. A handler that may work for longer divides the time
 // itself, so that a client is only held to what the client has to do:
 //
-//	read the request    clientTimeout    set by net/http, and anew by readBody
+//	read the request    clientTimeout    set by net/http, and again by readBody
 //	work                no limit         clearDeadlines
 //	write the answer    clientTimeout    extendWriteDeadline, once the work is done
 

@@ -97,7 +97,7 @@ func inForceEvent(tenant string, g *policy.Generation, event api.PolicyEvent) (e
 	return &policyEvent{PolicyEvent: event, generation: g}, now
 }
 
-// Confirmed records new facts about the tenant's policy in force: that it was signed anew, or
+// Confirmed records new facts about the tenant's policy in force: that it was signed again, or
 // that its file is again the one in force after another was refused. It becomes the latest
 // event, and keeps its faults.
 func (p *PolicyHistory) Confirmed(tenant string, g *policy.Generation, event api.PolicyEvent) {

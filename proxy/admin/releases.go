@@ -29,7 +29,7 @@ type Verb struct {
 	Name    string // one of the constants
 	Tenant  string
 	Release uint64 // the number that the request is about; 0 for the present one
-	To      string // of Rollback; empty for the policy before
+	To      string // of Rollback; empty for the previous policy
 	All     bool   // of Promote: past all stages
 	Reason  string
 	By      string // who asks

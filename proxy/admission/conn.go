@@ -117,7 +117,7 @@ func (p *progressConn) Write(b []byte) (n int, err error) {
 	}
 }
 
-// begin starts the timeout anew.
+// begin starts the timeout again.
 func (p *progressConn) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 // A reload, and the handshakes meanwhile:
 //
 //	files ──▶ read, each unchanged for 50 ms ──▶ sum of all contents
-//	            same sum as before    the TLS configuration stays, its warnings are judged anew
+//	            same sum as before    the TLS configuration stays, its warnings are judged again
 //	            another sum           parse and check
 //	              a fault             the error is returned, the old content stays in force
 //	              sound               inForce is exchanged

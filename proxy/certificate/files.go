@@ -129,7 +129,7 @@ func parseBlocks[T any](role, path string, content []byte, kind blockKind, parse
 		return nil, wrong(role, path, "it has no PEM block of a "+kind.what,
 			fmt.Sprintf(`write the %s there; "openssl %s -inform der" makes PEM of the binary form`, kind.what, kind.command))
 	case len(parsed) != begun: // the decoder skips broken blocks
-		return nil, wrong(role, path, fmt.Sprintf("only %d of its %d %ss are whole", len(parsed), begun, kind.what), "write it anew")
+		return nil, wrong(role, path, fmt.Sprintf("only %d of its %d %ss are whole", len(parsed), begun, kind.what), "write it again")
 	}
 	return parsed, nil
 }

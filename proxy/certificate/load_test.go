@@ -120,8 +120,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"another block", func() Files { return b.certificate(block("SECRET-SECRET-SECRET", secret)) }, "it has no PEM block of a certificate"},
 		{"nonsense in a block", func() Files { return b.certificate(block("CERTIFICATE", secret)) }, "its certificate 1 cannot be parsed; see"},
 		{"nonsense in a second block", func() Files { return b.certificate(b.server.PEM(), block("CERTIFICATE", secret)) }, "its certificate 2 cannot be parsed; see"},
-		{"cut short", func() Files { return b.certificate(b.server.PEM(), cut) }, "only 1 of its 2 certificates are whole; write it anew"},
-		{"cut short at once", func() Files { return b.certificate(cut) }, "only 0 of its 1 certificates are whole; write it anew"},
+		{"cut short", func() Files { return b.certificate(b.server.PEM(), cut) }, "only 1 of its 2 certificates are whole; write it again"},
+		{"cut short at once", func() Files { return b.certificate(cut) }, "only 0 of its 1 certificates are whole; write it again"},
 
 		{"a certificate for a key", func() Files { return b.key(b.server.PEM()) }, "key DIR/k.pem: it has no PEM block of a private key that is whole; write"},
 		{"text for a key", func() Files { return b.key(secret) }, "it has no PEM block of a private key"},

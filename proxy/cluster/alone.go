@@ -13,7 +13,7 @@ import (
 //	             ▲                                      │ Say ─▶ kept ─▶ Hub.Apply
 //	             └ the bus is away, or takes nothing    └ the others learn nothing of it
 func (c *membership) separate(now time.Time) {
-	c.log.Error("alone: the cluster has not answered for cluster.alone_after; only the peers of this hub hear each other", "since", c.proved)
+	c.log.Error("alone: the cluster has not answered for cluster.alone_after; only the peers of this hub reach each other", "since", c.proved)
 	c.counts.Alone++
 	c.alone = true
 	c.out.separate()

@@ -176,7 +176,7 @@ func testLogIsGone(t *testing.T, restart func(*ordertest.Bus)) {
 		time.Sleep(time.Minute)
 		w.bus.SetFate(ordertest.Lost)
 		time.Sleep(25 * time.Second)
-		w.bus.SetFate(nil) // so that the tenant begins anew at a high number
+		w.bus.SetFate(nil) // so that the tenant begins again at a high number
 		time.Sleep(15 * time.Second)
 		restart(w.bus)
 		time.Sleep(12 * time.Second)

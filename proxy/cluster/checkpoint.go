@@ -18,7 +18,7 @@ import (
 //	new   New ────────────────────▶ Continue ─▶ Start: reads on behind what the old one has read,
 //	                                             then says what is under way again
 //
-// A process that entered anew would not do. Its sessions would join again, and until then the
+// A process that entered again would not do. Its sessions would join again, and until then the
 // other hubs would know its users as offline, and a PDU for one of them would be lost.
 
 // A Checkpoint is what another process needs to go on as the same member.

@@ -9,7 +9,7 @@ import (
 )
 
 // The clocks of the bus's servers differ by hours. When another one leads, and a hub enters right then,
-// nobody takes the members for silent: none is declared gone, and the tenant does not begin anew.
+// nobody takes the members for silent: none is declared gone, and the tenant does not begin again.
 func TestClocksOfTheBus(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.settings = func(s *Settings) { s.MemberTimeout = memberTimeout }

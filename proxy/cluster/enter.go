@@ -45,7 +45,7 @@ func (c *membership) begun(now time.Time, last []order.Entry, head order.Positio
 	c.ask(now)
 }
 
-// forgetPositions is called when the log has begun anew, perhaps as the same epoch: nothing that was
+// forgetPositions is called when the log has begun again, perhaps as the same epoch: nothing that was
 // read stands before what is said from now on.
 func (c *membership) forgetPositions() {
 	c.expectMembers()
@@ -54,7 +54,7 @@ func (c *membership) forgetPositions() {
 	c.last, c.lastAt, c.entered, c.table = order.Position{}, time.Time{}, order.Entry{}, order.TableSum{}
 }
 
-// reenter enters anew although the log can be read on. Until its Enter comes back, the hub goes on
+// reenter enters again although the log can be read on. Until its Enter comes back, the hub goes on
 // with what the others say: a hub that was declared gone has everything to read that they have said
 // since.
 func (c *membership) reenter(now time.Time, why string) {
@@ -144,7 +144,7 @@ const forever = 100 * 365 * 24 * time.Hour
 // hours. Members that live say something twice in that time, and at once after a pause of the bus.
 const hearTime = time.Second
 
-// tryFound makes the tenant begin anew with this hub, once, if no other one can be a member.
+// tryFound makes the tenant begin again with this hub, once, if no other one can be a member.
 func (c *membership) tryFound(now time.Time) {
 	silent := c.settings.MemberTimeout
 	if now.Sub(c.answered) < hearTime {
@@ -171,7 +171,7 @@ func (c *membership) expect(now time.Time, e order.Entry, r *order.Record) {
 	}
 }
 
-// expectFound handles that the tenant begins anew, unless that counts nowhere.
+// expectFound handles that the tenant begins again, unless that counts nowhere.
 func (c *membership) expectFound(now time.Time, e order.Entry, r *order.Record) {
 	switch _, ignored := c.members.Next(now, e, r); {
 	case ignored != "":

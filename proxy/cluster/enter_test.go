@@ -28,7 +28,7 @@ func TestTwoEnterAtOnce(t *testing.T) {
 }
 
 // Hubs that want to enter wait for those that are there. If these are gone and did not say so, and
-// all others wait for each other, one of them begins anew.
+// all others wait for each other, one of them begins again.
 func TestEnterAfterACrashOfAll(t *testing.T) {
 	inWorld(t, func(w *world) {
 		for _, n := range w.hubs(3) {
@@ -207,7 +207,7 @@ func TestRestartAfterAKill(t *testing.T) {
 	})
 }
 
-// The same without any other hub: the newcomer does not begin the tenant anew, as the other one may
+// The same without any other hub: the newcomer does not begin the tenant again, as the other one may
 // live.
 func TestNumberTakenOfTheOnlyHub(t *testing.T) {
 	inWorld(t, func(w *world) {

@@ -34,7 +34,7 @@ func (c *membership) checkNumber() {
 func (c *membership) unreached(err error) {
 	if !c.away {
 		c.away = true
-		c.log.Warn("the bus does not answer; what peers say waits", "error", err)
+		c.log.Warn("the bus does not answer; what peers send waits", "error", err)
 	}
 }
 

@@ -72,7 +72,7 @@ func TestLargeState(t *testing.T) {
 }
 
 // A hub whose Enter is the first record after the bus has elected a leader does not begin the tenant
-// anew: the members had no chance to speak.
+// again: the members had no chance to speak.
 func TestEnterAfterElection(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.settings = func(s *Settings) { s.MemberTimeout = memberTimeout }

@@ -198,7 +198,7 @@ func (c *membership) apply(now time.Time, e order.Entry, r *order.Record) {
 		c.react(now, e, whole)
 	}
 	if !sound && c.phase == member {
-		c.log.Error("what this hub says counts no more, because somebody else has said records in its name; entering again")
+		c.log.Error("the records of this hub no longer count, because another program has published records in its name; entering again")
 		c.reenter(now, "ignored")
 		c.others = nil // which have counted the others' records in the place of this hub's
 	}
@@ -245,7 +245,7 @@ func (c *membership) applyToHub(r *order.Record) {
 	case r.Kind == order.Batch, r.Kind == order.Joined, r.Kind == order.Left:
 		h.Apply(r)
 	case r.Kind == order.Enter && r.Hub != c.origin.Hub:
-		h.DropHub(r.Hub) // its sessions join anew
+		h.DropHub(r.Hub) // its sessions join again
 		c.far[r.Hub] = true
 	case r.Kind == order.Gone && r.About.Hub != c.origin.Hub:
 		h.DropHub(r.About.Hub)

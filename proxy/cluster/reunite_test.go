@@ -46,7 +46,7 @@ func testLostUnderTraffic(t *testing.T, lose func(*ordertest.Bus)) {
 		}
 		w.bus.SetFate(func(record []byte) (copies int, delay time.Duration) {
 			if r, _ := order.Parse(record); r.Kind == order.Enter {
-				delay = 50 * time.Millisecond // so that a hub that begins the tenant anew could say much before
+				delay = 50 * time.Millisecond // so that a hub that begins the tenant again could say much before
 			}
 			return 1, delay
 		})

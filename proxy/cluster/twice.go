@@ -24,7 +24,7 @@ func (c *membership) warnOfTwice(now time.Time) {
 	w.warned = session != 0 && session == w.session && other == w.other
 	w.looked, w.session, w.other = now, session, other
 	if w.warned {
-		c.log.Warn("a msg_server seems to be connected to two hubs of the cluster, so its users count twice and it hears everything twice", "session", session, "other", other,
+		c.log.Warn("a msg_server seems to be connected to two hubs of the cluster, so its users count twice and it receives everything twice", "session", session, "other", other,
 			"hint", "set cluster.standby_links at all hubs, or give each msg_server one address")
 	}
 }

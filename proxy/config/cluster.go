@@ -108,7 +108,7 @@ func (r *reader) checkCluster() {
 		r.fault(r.place(certificate, key), "%s and %s belong together; name the files of both, or none", certificate, key)
 	}
 	if least := windows * c.Window; r.sound("cluster.log", "cluster.window") && c.Log < least {
-		r.fault(r.place("cluster.log", "cluster.window"), "cluster.log: %s is less than %d windows, %s, so a hub that lags a little would have to enter anew; raise it or lower cluster.window", c.Log, windows, least)
+		r.fault(r.place("cluster.log", "cluster.window"), "cluster.log: %s is less than %d windows, %s, so a hub that lags a little would have to enter again; raise it or lower cluster.window", c.Log, windows, least)
 	}
 	if r.sound("cluster.alone_after", "cluster.member_timeout") && c.AloneAfter != 0 && c.AloneAfter <= c.MemberTimeout {
 		r.fault(r.place("cluster.alone_after", "cluster.member_timeout"), "cluster.alone_after: %s is not above cluster.member_timeout, %s; raise it, as the bus may take 9s to elect a leader, or write 0s for never", c.AloneAfter, c.MemberTimeout)

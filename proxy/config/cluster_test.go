@@ -20,7 +20,7 @@ func TestFaultsOfTheCluster(t *testing.T) {
 		{"[cluster]\nservers = [\"tls://u:secret@h:1\"]", `2: cluster.servers: "tls://u:xxxxx@h:1" has a user in it; name a file in cluster.credentials instead`},
 		{"[cluster]\nservers = [\"nats://10.0.0.1:4222\"]", `2: cluster.servers: "nats://10.0.0.1:4222" is another machine, and what is said to it would not be encrypted; write "tls://10.0.0.1:4222", and let the server use TLS`},
 		{sound + `certificate = "c"`, `5: cluster.certificate and cluster.key belong together; name the files of both, or none`},
-		{sound + `window = "64MiB"`, `5: cluster.log: 256MiB is less than 8 windows, 512MiB, so a hub that lags a little would have to enter anew; raise it or lower cluster.window`},
+		{sound + `window = "64MiB"`, `5: cluster.log: 256MiB is less than 8 windows, 512MiB, so a hub that lags a little would have to enter again; raise it or lower cluster.window`},
 		{sound + "standby_links = true", `<nil>`},
 		{"[cluster]\nstandby_links = true", `2: cluster.standby_links: a hub of its own serves every link; leave it out, or write the name of the hubs that act as one in cluster.name`},
 		{sound + `member_timeout = "2s"`, `5: cluster.member_timeout: 2s is out of range; write 2.5s to 5m`},

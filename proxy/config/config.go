@@ -123,7 +123,7 @@ type Release struct {
 	OnQuiet     string   // pause, proceed or roll-back
 	Unit        string   // user or connection
 	Bake        Duration // in which the candidate is obeyed for all, and still compared
-	Warm        Duration // for which the policy before stays loaded
+	Warm        Duration // for which the previous policy stays loaded
 	OnSuspicion string   // pause, roll-back or ignore
 	OnRestart   string   // resume or roll-back
 	Presence    string   // refuse or at-once

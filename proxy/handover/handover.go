@@ -97,7 +97,7 @@ func (e *Error) Unwrap() error { return e.Err }
 var (
 	// ErrGone: the old process closed the stream or ended before it said go.
 	ErrGone = errors.New("the old process ended before it handed over")
-	// ErrAborted: the old process serves on.
+	// ErrAborted: the old process keeps serving.
 	ErrAborted = errors.New("the old process gave up the handover")
 )
 

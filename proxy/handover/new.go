@@ -32,7 +32,7 @@ type New interface {
 
 // TakeOver takes everything over from the old process. Without an error, this process owns all
 // that arrived, and the old one has let go. With an error it owns nothing, and has to close all
-// that it was handed, or end: the old process serves on, or is gone. The error is ErrGone or
+// that it was handed, or end: the old process keeps serving, or is gone. The error is ErrGone or
 // ErrAborted if the old process caused it. c is closed if there is an error.
 //
 // When ctx is done, this process gives up, unless it has said that it is ready: then only the old

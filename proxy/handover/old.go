@@ -38,7 +38,7 @@ func (c *Conn) Ask(ctx context.Context, hello Hello, limits Limits) (Offer, erro
 // HandOver hands everything over to the new process, which made an offer. Without an error, the
 // new process owns all that was sent, and the caller must not read from, write to or shut down any
 // of it any more, only close its own descriptors; c stays open for Stop. With an error, which is an
-// *Error, the old process serves on, and c is closed.
+// *Error, the old process keeps serving, and c is closed.
 func (c *Conn) HandOver(ctx context.Context, old Old, limits Limits) (Counts, error) {
 	moved, err := c.handOver(ctx, old, limits)
 	if err != nil {
@@ -121,7 +121,7 @@ func (c *Conn) fault(ctx context.Context, step Step, err error) error {
 	return &Error{step, err}
 }
 
-// Abort tells the new process that this one serves on, and closes c.
+// Abort tells the new process that this one keeps serving, and closes c.
 func (c *Conn) Abort(why string) { c.farewell(kindAbort, why) }
 
 // Stop tells the new process, after HandOver, that this one was told to stop: whoever did that does

@@ -24,7 +24,7 @@ import (
 //	the user table                                      chunks, see package presence
 //
 // It has none of the entering hub's own sessions, because the others have dropped them. So that hub
-// has its sessions join anew (Rejoin), behind its own entry and before all that is under way.
+// has its sessions join again (Rejoin), behind its own entry and before all that is under way.
 
 const stateSession = 8 + 8 + 4 + 1 + 8
 
@@ -171,7 +171,7 @@ func readSessions(next func() ([]byte, error)) (map[uint64]ordered, error) {
 // rejoinStep is how many users one announcement of Rejoin has at most: about 20 KiB.
 const rejoinStep = 1000
 
-// Rejoin hands records to say by which this hub's sessions in the order join anew, with their roles
+// Rejoin hands records to say by which this hub's sessions in the order join again, with their roles
 // and users. A record is valid during the call. They must come back before all that is under way.
 // Rejoin is called before the function install of ReadOrdered, and before DropHub of this hub's own
 // number, as these remove what it reads. Announced users cause no notices. Their room in the user table

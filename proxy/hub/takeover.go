@@ -25,7 +25,7 @@ import (
 //	          └ all hubs know 2 from here on; it is served when its role comes, behind these
 //
 // The old session stays in the order until it leaves. What it still says of users is dropped, and its
-// hub closes its connection. A hub that enters anew has its sessions join again. If one of them was
+// hub closes its connection. A hub that enters again has its sessions join again. If one of them was
 // replaced in the meantime, it is the one that gives way.
 
 // routeByLink does the part of routeByPresence that depends on which sessions are links of one
@@ -237,7 +237,7 @@ func (h *Hub) compare(info body.OnlineUserInfo) (found map[uint64]likeness, comp
 	return found, len(seen)
 }
 
-// linkAgain returns the link by which a session of this hub joins anew.
+// linkAgain returns the link by which a session of this hub joins again.
 func (h *Hub) linkAgain(session uint64, as ordered) order.Link {
 	link := as.Link
 	link.Again = as.announced

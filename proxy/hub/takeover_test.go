@@ -9,8 +9,8 @@ import (
 	"switchyard/proxy/order"
 )
 
-// enterAnew has the hub do what it does when the others have taken it for gone.
-func (m *fleetHub) enterAnew() {
+// enterAgain has the hub do what it does when the others have taken it for gone.
+func (m *fleetHub) enterAgain() {
 	m.append(len(m.queue))
 	m.readOn(1 << 20)
 	var again []*spoken
@@ -43,7 +43,7 @@ func (f *fleet) wantUsers(want ...byte) {
 	}
 }
 
-// A hub that stood still, and was taken for gone, has its sessions join anew although their msg_server has
+// A hub that stood still, and was taken for gone, has its sessions join again although their msg_server has
 // gone over. They do not get its users back, and their connections are closed.
 func TestReplacedWhileItsHubStoodStill(t *testing.T) {
 	for _, before := range []bool{false, true} { // the msg_server has gone over before the hub was taken for gone
@@ -54,7 +54,7 @@ func TestReplacedWhileItsHubStoodStill(t *testing.T) {
 			s.lose(old)
 			f.sync()
 		}
-		old.at.enterAnew()
+		old.at.enterAgain()
 		if !before {
 			s.lose(old)
 			f.sync()
@@ -71,10 +71,10 @@ func TestReplacedWhileItsHubStoodStill(t *testing.T) {
 }
 
 // A hub that was taken for gone by mistake gets its sessions back as they were.
-func TestJoinedAnew(t *testing.T) {
+func TestJoinedAgain(t *testing.T) {
 	f := newFleet(t, 3)
 	s, other := f.withUsers("10.0.0.1", 1, f.hubs...), f.withUsers("10.0.0.1", 11, f.hubs...)
-	f.hubs[0].enterAnew()
+	f.hubs[0].enterAgain()
 	f.wantUsers(1, 2, 3, 11, 12, 13)
 	if len(s.master.Closed) > 0 {
 		t.Error("a link was closed that nobody has replaced")

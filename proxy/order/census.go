@@ -39,7 +39,7 @@ func (c *Census) Begin() {
 	}
 }
 
-// Forget forgets all positions, because the log has begun anew, see Members.Forget.
+// Forget forgets all positions, because the log has begun again, see Members.Forget.
 func (c *Census) Forget() {
 	for _, s := range c.others {
 		s.Entered = Position{}

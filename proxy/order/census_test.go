@@ -101,7 +101,7 @@ func TestAloneUnanswered(t *testing.T) {
 	}
 }
 
-// Another process that has just spoken with our number may live, so nothing begins anew.
+// Another process that has just spoken with our number may live, so nothing begins again.
 func TestNotAloneWithARival(t *testing.T) {
 	s := newSky(t)
 	s.note(0, say(order.Batch, origin(1, 5), 4))

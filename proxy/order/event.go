@@ -7,7 +7,7 @@ const (
 	Recorded  EventKind = iota + 1 // a record, in the order of the log
 	Reached                        // the log answers again
 	Unreached                      // the log does not answer; the records that follow will come once it does
-	FellOut                        // nothing follows until reading begins anew
+	FellOut                        // nothing follows until reading begins again
 )
 
 // An Event is what a log reports to its one reader, in order.
@@ -23,7 +23,7 @@ type Event struct {
 type Reason string
 
 const (
-	OtherLog     Reason = "stream"     // the log was made anew or has lost what it held
+	OtherLog     Reason = "stream"     // the log was made again or has lost what it held
 	Overtaken    Reason = "behind"     // the log keeps less than the reader has missed
 	Incomplete   Reason = "hole"       // somebody removed single records
 	Disconnected Reason = "connection" // the connection was closed for good

@@ -88,7 +88,7 @@ func (m *Members) Begin(self Origin) {
 	*m = Members{self: self, timeout: m.timeout, founded: m.founded, slots: m.slots, check: check{mismatches: m.check.mismatches}}
 }
 
-// Forget forgets all positions, because the log has begun anew. Its creation time may be the same,
+// Forget forgets all positions, because the log has begun again. Its creation time may be the same,
 // so they would stand behind whatever is said from now on. What NextOf knows stays known.
 func (m *Members) Forget() {
 	m.at, m.founded, m.check.at = Position{}, Position{}, Position{}
@@ -119,7 +119,7 @@ func (m *Members) In() bool { return m.in }
 // effect. A batch in parts has the number of the last.
 //
 // The caller does the rest: after Enter, the donor sends the state; after Found, the tenant begins
-// anew, and all but its author enter; after Gone, About's sessions end, and if it is this hub, it
+// again, and all but its author enter; after Gone, About's sessions end, and if it is this hub, it
 // enters; after a Beat with Check, the next Beat says the sum of the table as of here. An Enter that
 // replaces an earlier incarnation of the same process ends the sessions of that number, too.
 func (m *Members) Next(now time.Time, e Entry, r *Record) (whole *Record, ignored Ignored) {

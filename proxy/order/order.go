@@ -17,7 +17,7 @@ import (
 // Format is the format of records that this release writes, and the only one that it reads.
 const Format = 1
 
-// An Origin is one stay of a hub among the members. The incarnation is drawn anew whenever the hub
+// An Origin is one stay of a hub among the members. The incarnation is drawn again whenever the hub
 // enters.
 type Origin struct {
 	Hub         uint16 // 1 to 4095
@@ -25,7 +25,7 @@ type Origin struct {
 }
 
 // A Position is a place in a log. Another epoch is another log, in which sequence numbers begin
-// anew.
+// again.
 type Position struct {
 	Epoch    int64 // when the log was created, in ns since 1970 by the engine's clock
 	Sequence uint64

@@ -42,7 +42,7 @@ type item struct {
 	bytes []byte // a record; its header is written when it gets a number
 	sent  bool   // bytes was returned by Next, so somebody may still read it
 
-	// The number, of its last piece, that it had before the hub entered anew, or 0.
+	// The number, of its last piece, that it had before the hub entered again, or 0.
 	old       uint64
 	oldOrigin Origin
 }

@@ -183,7 +183,7 @@ func TestHeardAfterPause(t *testing.T) {
 	b.after(900 * time.Millisecond)
 	b.Heard(b.now)
 	b.wants("")
-	b.wantWake(100 * time.Millisecond) // the wait has begun anew
+	b.wantWake(100 * time.Millisecond) // the wait has begun again
 	b.read(1, 2)
 	b.after(2 * time.Second)
 	b.say(1)
@@ -266,7 +266,7 @@ func TestParts(t *testing.T) {
 	b.read(4).wants("5")
 }
 
-// What is handed out stays as it is, also when the hub enters anew and numbers it again.
+// What is handed out stays as it is, also when the hub enters again and numbers it again.
 func TestRecordsStay(t *testing.T) {
 	b := newBox(t, 1000, 1000)
 	b.say(1)
@@ -281,7 +281,7 @@ func TestRecordsStay(t *testing.T) {
 }
 
 // After Enter, what was under way waits, in its order, until Resume.
-func TestEnterAnew(t *testing.T) {
+func TestEnterAgain(t *testing.T) {
 	b := newBox(t, 4*24, 1000)
 	b.Say(&order.Record{Kind: order.Beat})
 	for session := range uint64(6) {

@@ -33,7 +33,7 @@ const (
 	Part                   // a piece of a batch that is too long for one record
 	Beat                   // the hub lives; what it knows
 	Enter                  // the hub wants to be a member, and needs the state as of here
-	Found                  // the tenant begins anew here, with this hub as its only member
+	Found                  // the tenant begins again here, with this hub as its only member
 	Gone                   // a hub is no longer a member
 )
 
@@ -89,7 +89,7 @@ type Link struct {
 	Source    uint64 // stands for the address or the certificate of the peer
 	Users     uint32 // that the peer has reported before the session joined; they are announced next
 	TakesOver bool   // the users that the session announces first are taken from the one that it replaces
-	Again     bool   // it has announced users before; its hub has entered anew since
+	Again     bool   // it has announced users before; its hub has entered again since
 	Replaced  bool   // another session has taken its users
 }
 

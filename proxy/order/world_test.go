@@ -116,7 +116,7 @@ func (h *hub) begin(why string) {
 
 func (h *hub) self() order.Origin { return h.outbox.Origin() }
 
-// enter enters, anew if it is a member.
+// enter enters, again if it is a member.
 func (h *hub) enter(why string) {
 	h.world.entered++
 	h.whys = append(h.whys, fmt.Sprintf("%s at %v", why, h.now.Sub(time.Unix(1_000_000, 0))))

@@ -120,7 +120,7 @@ func checkContent(path string) error {
 func (f *accessFile) Write(lines []byte) (int, error) {
 	if f.reopen.Swap(false) {
 		if file, err := openToAppend(f.path); err != nil {
-			f.log.Error("the access log cannot be opened anew; lines go to the file before", "file", f.path, "error", err)
+			f.log.Error("the access log cannot be reopened; lines go to the previous file", "file", f.path, "error", err)
 		} else {
 			f.file.Close()
 			f.file = file

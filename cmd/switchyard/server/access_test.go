@@ -101,7 +101,7 @@ func TestAccessLogOfManyRefusals(t *testing.T) {
 	}
 }
 
-// A renamed file gets no more lines once the log was opened anew. If that fails, the file that is open
+// A renamed file gets no more lines once the log was opened again. If that fails, the file that is open
 // gets them.
 func TestAccessLogIsReopened(t *testing.T) {
 	t.Parallel()
@@ -139,7 +139,7 @@ func TestAccessLogIsReopened(t *testing.T) {
 	if _, err := f.Write([]byte("{\"n\":4}\n")); err != nil {
 		t.Errorf("without the folder: %v", err)
 	}
-	if !logged.Has("the access log cannot be opened anew; lines go to the file before", path) {
+	if !logged.Has("the access log cannot be reopened; lines go to the previous file", path) {
 		t.Errorf("log: %s", logged)
 	}
 	closeWhole(t, f)
@@ -241,7 +241,7 @@ func (g *gatedRefusal) Write([]byte) (int, error) {
 }
 
 // A file with other content is refused, and stays as it is: by check, by a start or a reload, and when a
-// SIGHUP opens the log anew. The fault has the line of the key.
+// SIGHUP opens the log again. The fault has the line of the key.
 func TestAccessLogSpoilsNoFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

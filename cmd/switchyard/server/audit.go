@@ -20,7 +20,7 @@ type auditState struct {
 }
 
 // reloadAudit begins, ends or exchanges a tenant's audit, if the configuration differs from it. If
-// another policy is in force, the audit begins anew, and its counts with it. While a policy for
+// another policy is in force, the audit begins again, and its counts with it. While a policy for
 // the tenant is being loaded it waits for that, as the audit compares with the policy in force. A
 // refused policy changes nothing.
 func (srv *server) reloadAudit(t config.Tenant, s *served, requested bool) {
@@ -108,7 +108,7 @@ func (srv *server) logAudit(tenant string, s *served) {
 		}
 	}
 	attrs := append([]any{"tenant", tenant, "audited", s.audit.policy.Name}, figures(all)...)
-	srv.log.Info("audit in all", append(attrs, "copies_saved", percentSaved(all.Sent.PDUs, all.Audited.PDUs),
+	srv.log.Info("audit totals", append(attrs, "copies_saved", percentSaved(all.Sent.PDUs, all.Audited.PDUs),
 		"bytes_saved", percentSaved(all.Sent.Bytes, all.Audited.Bytes))...)
 }
 

@@ -52,7 +52,7 @@ func TestOwnCommandsAreReloaded(t *testing.T) {
 	known("the new field", "CID_MY_ORDER", 0x0902, "amount")
 
 	configure(order("CID_MY_FILL", 0x0903), "[tenant.b]\npolicy = \"file:none.toml\"\n")
-	s.expect(`configuration refused; the one in force goes on`, 1)
+	s.expect(`configuration refused; keeping the one in force`, 1)
 	known("the names of the configuration in force", "CID_MY_ORDER", 0x0902, "amount")
 
 	s.save("b.toml", []byte("[route]\nCID_MY_FILL = \"broadcast-all\"\n")) // a new tenant with a new name

@@ -21,7 +21,7 @@ func (srv *server) faultFolder() string {
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		srv.log.Warn("what policies fail on is not kept; set wasm.faults to a folder", "error", err)
+		srv.log.Warn("inputs on which policies fail are not kept; set wasm.faults to a folder", "error", err)
 		return ""
 	}
 	return filepath.Join(cache, "switchyard", "faults")
@@ -42,7 +42,7 @@ func (srv *server) faultKeeper(folder string) func(uint64, hub.Note) string {
 			Kind:     n.Fault.Kind, Error: n.Fault.Err.Error(),
 		})
 		if err != nil && !errors.Is(err, reproduce.ErrFull) {
-			srv.log.Warn("what a policy failed on is not kept", "folder", folder, "error", err)
+			srv.log.Warn("an input on which a policy failed is not kept", "folder", folder, "error", err)
 		}
 		return file
 	}

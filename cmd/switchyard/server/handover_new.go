@@ -83,7 +83,7 @@ func (srv *server) takeOver(from *handover.Conn) error {
 func (srv *server) awaitOld(from *handover.Conn) {
 	defer context.AfterFunc(srv.stopper.requested, func() { from.Close() })()
 	if from.AwaitStop() {
-		srv.log.Info("the process before was told to stop, so this one drains")
+		srv.log.Info("the previous process was told to stop, so this one drains")
 		srv.state.Drain()
 	}
 }

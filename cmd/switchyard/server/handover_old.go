@@ -58,7 +58,7 @@ func (srv *server) considerOffer(o offered) {
 	case u.Check:
 		o.successor.end("it was only checked", endTime)
 		u.Result = api.UpgradeChecked
-		srv.log.Info("upgrade checked; this program serves on", "program", u.Program, "to_version", u.To, "by", u.by)
+		srv.log.Info("upgrade checked; this program keeps serving", "program", u.Program, "to_version", u.To, "by", u.by)
 		srv.endUpgrade(reply[api.Upgrade]{result: u.Upgrade})
 	default:
 		srv.handOver(o)

@@ -271,7 +271,7 @@ func (l *listener) close(ctx context.Context, log *slog.Logger) {
 	}
 	l.admission.Finish(ctx)
 	c := l.admission.Counts()
-	log.Info("listening no more", "address", l.admission.Addr().String(), "accepted", c.Accepted, "open", c.Open, "ended", c.Ended, "refused", c.Refused)
+	log.Info("no longer listening", "address", l.admission.Addr().String(), "accepted", c.Accepted, "open", c.Open, "ended", c.Ended, "refused", c.Refused)
 }
 
 // rollback undoes prepareListener.
@@ -288,7 +288,7 @@ func (srv *server) reloadCertificate(whose string, source *certificate.Source, r
 	if changed {
 		srv.log.Info("certificate reloaded", "listener", whose, "until", source.NotAfter().Format(time.RFC3339))
 	}
-	srv.reportOnce("certificate refused; the one in force goes on", certificateOf(whose), err, requested)
+	srv.reportOnce("certificate refused; keeping the one in force", certificateOf(whose), err, requested)
 }
 
 // certificateOf is what reports about the certificate of an address are about, which is the key of

@@ -292,7 +292,7 @@ func TestOperatorWaitsForWhatIsLoaded(t *testing.T) {
 }
 
 // A reload that changes the limits of policies makes an engine. Nothing keeps earlier ones, except
-// that of the policy before.
+// that of the previous policy.
 func TestEarlierEnginesAreFreed(t *testing.T) {
 	t.Parallel()
 	s := serveIn(t, time.Hour, strings.Replace(tenants("a"), "[reload]", "[reload]\nwatch = false", 1), "a")

@@ -141,7 +141,7 @@ func (s *supervisor) watchdogLoop(ctx context.Context, alive func(context.Contex
 }
 
 // notify sends one message. A failure is logged unless the message before failed as well, and changes
-// nothing else: a server without its supervisor serves on.
+// nothing else: a server without its supervisor keeps serving.
 func (s *supervisor) notify(lines ...string) {
 	if s.socket == "" {
 		return

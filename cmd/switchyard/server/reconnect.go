@@ -13,14 +13,14 @@ import (
 // goes. Peers announce their users once per connection, so a rollback or a kill does not correct
 // that; only a new connection of the peer does.
 //
-//	markOutdated   the sessions that the policy before has seen are counted and shown as outdated
+//	markOutdated   the sessions that the previous policy has seen are counted and shown as outdated
 //	reconnect      they are closed, one per second, so that no flood of announcements follows
 
 // markOutdated marks the tenant's peers as outdated, and logs that they should reconnect.
 func (srv *server) markOutdated(tenant string, s *served) {
 	s.tenant.MarkOutdated()
 	if peers, _ := s.tenant.Outdated(); peers > 0 {
-		srv.log.Warn("the policy before handled presence otherwise; let peers reconnect by 'switchyard policy rollback --reconnect'", "tenant", tenant, "peers", peers)
+		srv.log.Warn("the previous policy handled presence differently; let peers reconnect with 'switchyard policy rollback --reconnect'", "tenant", tenant, "peers", peers)
 	}
 }
 

@@ -73,7 +73,7 @@ func (srv *server) warnHistory(err error) {
 		text = err.Error()
 	}
 	if text != "" && text != srv.historyWarning {
-		srv.log.Warn("the history of policies is kept by this process alone", "error", err)
+		srv.log.Warn("the history of policies is kept in memory only", "error", err)
 	}
 	srv.historyWarning = text
 }

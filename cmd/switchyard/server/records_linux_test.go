@@ -28,7 +28,7 @@ func TestDiskOfTheHistoryHangs(t *testing.T) {
 		}
 	}
 	s.expect(`msg":"release rolled back"`, 1)
-	s.expect(`msg":"the history of policies is kept by this process alone"`, 1)
+	s.expect(`msg":"the history of policies is kept in memory only"`, 1)
 	if now := s.state.Release("a"); now.InForce == nil || now.InForce.SHA256 != r.from.SHA256 {
 		t.Errorf("status: %+v", now)
 	}

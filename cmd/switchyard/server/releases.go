@@ -20,7 +20,7 @@ import (
 // What operators do to a tenant's policy. The goroutine of Serve carries it out, which loads
 // nothing itself and so never keeps a request waiting:
 //
-//	carry ──▶ rollback ──▶ the policy before is still loaded ──────▶ install ──▶ answerVerbs
+//	carry ──▶ rollback ──▶ the previous policy is still loaded ──────▶ install ──▶ answerVerbs
 //	     │             └─▶ s.back: an earlier one loads ──▶ goBack ─▶ install ──▶ answerVerbs
 //	     └──▶ kill, retry, revive ──▶ reloadPolicy ──▶ s.next ──▶ swapPolicy ───▶ answerVerbs
 
@@ -79,11 +79,11 @@ func (srv *server) warnDrift(tenant string, inForce candidate, was string) {
 	}
 	switch inForce.drift {
 	case driftRolledBack:
-		srv.log.Warn("policy held back: it was rolled back before; change it, or let it in by 'switchyard policy retry'", "tenant", tenant, "in_force", inForce.FileSHA256)
+		srv.log.Warn("policy held back: it was rolled back before; change it, or allow it with 'switchyard policy retry'", "tenant", tenant, "in_force", inForce.FileSHA256)
 	case driftLost:
-		srv.log.Warn("the policy in force was not compared with the one before, which is lost; accept it by 'switchyard policy retry'", "tenant", tenant, "in_force", inForce.FileSHA256)
+		srv.log.Warn("the policy in force was not compared with the one before, which is lost; accept it with 'switchyard policy retry'", "tenant", tenant, "in_force", inForce.FileSHA256)
 	case driftKilled:
-		srv.log.Warn("policy held back: the tenant's policy was killed; end that by 'switchyard policy revive'", "tenant", tenant, "in_force", inForce.FileSHA256)
+		srv.log.Warn("policy held back: the tenant's policy was killed; end that with 'switchyard policy revive'", "tenant", tenant, "in_force", inForce.FileSHA256)
 	}
 }
 
@@ -280,8 +280,8 @@ func target(was history.Tenant, to string) (*history.Policy, error) {
 	return found, nil
 }
 
-// warm returns the policy before if it is that one, still loaded and with the present limits; else
-// nil. With other limits, groups or wasm settings it would have to be loaded anew.
+// warm returns the previous policy if it is that one, still loaded and with the present limits; else
+// nil. With other limits, groups or wasm settings it would have to be loaded again.
 func (srv *server) warm(t config.Tenant, s *served, to *history.Policy) *load {
 	limits, err := limited(t)
 	record, _ := recordOf(s.before.policy)

@@ -79,7 +79,7 @@ func (srv *server) configured(err error, requested bool) {
 		srv.follow(srv.config)
 	}
 	srv.forget()
-	srv.reportOnce("configuration refused; the one in force goes on", "configuration", err, requested)
+	srv.reportOnce("configuration refused; keeping the one in force", "configuration", err, requested)
 }
 
 // reloadFiles reads certificates and policies of the configuration in force again.
@@ -147,7 +147,7 @@ func changed(keys []string, section string) bool {
 }
 
 // engineFor returns the engine for the policies of a configuration: another one only if its limits
-// changed, because all policies are then loaded anew.
+// changed, because all policies are then loaded again.
 func (srv *server) engineFor(c *config.Config) *wasm.Engine {
 	if live, _ := config.Changes(srv.config, c); changed(live, "wasm") {
 		return srv.newEngine(c)
@@ -247,7 +247,7 @@ func (srv *server) keepPolicy(t config.Tenant, s *served, found candidate, reque
 	srv.reportOnce("", about, nil, false)
 	switch {
 	case signed:
-		srv.confirm(t.Name, s, "policy signed anew; it stays in force")
+		srv.confirm(t.Name, s, "policy signed again; it stays in force")
 	case refused:
 		srv.confirm(t.Name, s, "policy refused before is gone; its file is the one in force")
 	case requested:
@@ -265,7 +265,7 @@ func (srv *server) refuse(t config.Tenant, s *served, found candidate, err error
 		srv.state.history.Refused(t.Name, t.Policy, found.FileSHA256, err)
 		srv.recordRefused(t, found, err)
 	}
-	srv.reportOnce("policy refused; the one in force goes on", about, err, requested || !again)
+	srv.reportOnce("policy refused; keeping the one in force", about, err, requested || !again)
 }
 
 // confirm logs and records that the policy in force stays so, with new facts about it.

@@ -135,7 +135,7 @@ func (srv *server) announce(tenant string, s *served, message string, more ...an
 // is no error.
 func (srv *server) recordVersion(tenant string, s *served) {
 	if err := s.policy.proof.Record(srv.ledger); err != nil {
-		srv.log.Warn("the signed version that is in force is remembered by this process alone", "tenant", tenant, "error", err)
+		srv.log.Warn("the signed version that is in force is remembered in memory only", "tenant", tenant, "error", err)
 	}
 }
 

@@ -347,7 +347,7 @@ func (srv *server) openAndRun(from *handover.Conn, signals signals) error {
 	if from != nil {
 		err := srv.takeOver(from)
 		if errors.Is(err, handover.ErrAborted) {
-			srv.log.Info("ended, as the running program serves on", "why", err.Error())
+			srv.log.Info("ended, as the running program keeps serving", "why", err.Error())
 			return nil
 		}
 		if err != nil {

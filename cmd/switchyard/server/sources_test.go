@@ -228,7 +228,7 @@ func TestPinDuringReleaseFromAnAddress(t *testing.T) {
 	s.expect("the candidate is let in no more", 1)
 }
 
-// serveCandidate begins the release of a policy from a web server. stable is the policy before, if it
+// serveCandidate begins the release of a policy from a web server. stable is the previous policy, if it
 // is not from there.
 func serveCandidate(t *testing.T, stable string) (*webServer, *testServer, *staged) {
 	t.Helper()
@@ -239,7 +239,7 @@ func serveCandidate(t *testing.T, stable string) (*webServer, *testServer, *stag
 	return w, s, s.nextRelease(nil)
 }
 
-// After a start that does not reach the address of the candidate, the release goes on in its stage
+// After a start that does not reach the address of the candidate, the release continues in its stage
 // with the candidate that the history keeps.
 func TestReleaseWithoutAnAddress(t *testing.T) {
 	t.Parallel()

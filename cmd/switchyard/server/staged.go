@@ -30,7 +30,7 @@ type staged struct {
 	tenant    *proxy.Tenant
 	id        uint64                // the number of its first entry
 	from, to  history.Policy        // stable and candidate
-	candidate candidate             // Serve replaces its proof if it is signed anew
+	candidate candidate             // Serve replaces its proof if it is signed again
 	engine    *wasm.Engine          // of the candidate
 	policies  [2]*policy.Generation // stable and candidate, acquired
 	rows      release.Rows

@@ -108,7 +108,7 @@ func (srv *server) isStaged(t config.Tenant, s *served, c candidate) bool {
 //	refused, and its file is the candidate  the release is rolled back
 //	the policy in force                     the release is withdrawn
 //	another content                         it is loaded, and supersedes the release
-//	the candidate, with other limits        both policies are loaded anew
+//	the candidate, with other limits        both policies are loaded again
 //	the candidate                           nothing
 func (srv *server) releaseSees(t config.Tenant, s *served, found candidate, err error, requested bool) bool {
 	r := s.release
@@ -128,7 +128,7 @@ func (srv *server) releaseSees(t config.Tenant, s *served, found candidate, err 
 	case found.may != r.candidate.may || r.engine != srv.engine:
 		srv.relimit(t, s, found)
 	default:
-		r.candidate.proof = found.proof // it may be signed anew
+		r.candidate.proof = found.proof // it may be signed again
 		srv.reportOnce("", "tenant "+t.Name, nil, false)
 		if requested {
 			srv.log.Info("policy unchanged; its release is under way", append([]any{"tenant", t.Name, "release", r.id, "policy", found.Name}, found.sums()...)...)
@@ -144,8 +144,8 @@ func (srv *server) fileOf(t config.Tenant) string {
 	return f.SHA256
 }
 
-// relimit loads both policies of a release anew, as what they may do or take has changed. The stage
-// stays, and the evidence begins anew.
+// relimit loads both policies of a release again, as what they may do or take has changed. The stage
+// stays, and the evidence begins again.
 func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 	r, engine, stable := s.release, srv.engine, s.policy
 	stable.effects, stable.may, stable.groups = found.effects, found.may, found.groups
@@ -156,7 +156,7 @@ func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 		s.next = nil
 		if before.err != nil || s.release != r {
 			before.drop()
-			srv.reportOnce("policy refused; the one in force goes on", "tenant "+t.Name, before.err, false)
+			srv.reportOnce("policy refused; keeping the one in force", "tenant "+t.Name, before.err, false)
 			return
 		}
 		s.next = srv.begin(engine, found, false, func(after *load) {
@@ -182,7 +182,7 @@ func (srv *server) relimit(t config.Tenant, s *served, found candidate) {
 	})
 }
 
-// exchange continues a release with both policies loaded anew. The stage, the share and a pause stay.
+// exchange continues a release with both policies loaded again. The stage, the share and a pause stay.
 // What was counted so far becomes past: it counts for the receipt and not for the budgets, because
 // the candidate that it is about could do other things.
 func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
@@ -214,7 +214,7 @@ func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 	for _, g := range old {
 		g.Release()
 	}
-	srv.log.Info("release goes on with other limits", "tenant", t.Name, "release", r.id, "stage", string(r.carried.state), "share", r.carried.share)
+	srv.log.Info("release continues with other limits", "tenant", t.Name, "release", r.id, "stage", string(r.carried.state), "share", r.carried.share)
 }
 
 // startRelease begins to compare a policy that is loaded with the one in force, or goes on with the
@@ -269,7 +269,7 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	}
 	kind, message := history.Begin, "release begins"
 	if r.id != 0 {
-		kind, message = history.Stage, "release goes on"
+		kind, message = history.Stage, "release continues"
 	}
 	progress := r.progress()
 	progress.Least = least

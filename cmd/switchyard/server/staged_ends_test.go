@@ -82,7 +82,7 @@ func TestRaisedShareStays(t *testing.T) {
 	p.Leave(hub.PeerClosed)
 
 	s.begin()
-	s.expect(`msg":"release goes on"`, 1)
+	s.expect(`msg":"release continues"`, 1)
 	r := s.nextRelease(nil)
 	if err := s.verb(admin.Verb{Name: admin.Promote}); err != nil {
 		t.Fatal(err)
@@ -93,13 +93,13 @@ func TestRaisedShareStays(t *testing.T) {
 	}
 
 	configure("[wasm]\nfuel = 1234567\n")
-	s.expect(`msg":"release goes on with other limits"`, 1)
+	s.expect(`msg":"release continues with other limits"`, 1)
 	if got := r.stage().Effective; got != want {
 		t.Errorf("effective share %v with other limits, want %v", got, want)
 	}
 
 	s.begin()
-	s.expect(`msg":"release goes on"`, 1)
+	s.expect(`msg":"release continues"`, 1)
 	if got := s.nextRelease(nil).stage().Effective; got != want {
 		t.Errorf("effective share %v after a restart, want %v", got, want)
 	}

@@ -54,7 +54,7 @@ func TestQuietTenant(t *testing.T) {
 	s.wantStep(r, "shadow", 0, true)
 	r.pass(time.Hour)
 	s.wantStep(r, "shadow", 0, true)
-	for _, verb := range []string{admin.Resume, admin.Promote} { // which leads to the same: it waits anew
+	for _, verb := range []string{admin.Resume, admin.Promote} { // which leads to the same: it waits again
 		if err := s.verb(admin.Verb{Name: verb}); err != nil {
 			t.Fatal(err)
 		}

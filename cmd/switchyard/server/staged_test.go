@@ -172,7 +172,7 @@ func TestSupersedeAfterDone(t *testing.T) {
 }
 
 // A release that begins while an earlier policy is loaded for an operator ends when that is in
-// force, and begins anew compared with that.
+// force, and begins again compared with that.
 func TestRollbackDuringRelease(t *testing.T) {
 	s, r := serveStaged(t)
 	r = s.beginRelease("slow", r)

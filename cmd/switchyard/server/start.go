@@ -52,7 +52,7 @@ func (srv *server) open() error {
 // openStores opens the ledger of signed versions and the history of policies.
 func (srv *server) openStores() (err error) {
 	if srv.ledger, err = trust.OpenLedger(srv.config); err != nil {
-		srv.log.Warn("signed versions are remembered by this process alone", "error", err)
+		srv.log.Warn("signed versions are remembered in memory only", "error", err)
 	}
 	return srv.openHistory()
 }
@@ -100,7 +100,7 @@ func (srv *server) admitLate(p *plan, t config.Tenant) {
 	srv.reportLate()
 }
 
-// retry begins anew to load what was refused, if its file has changed meanwhile, or if this
+// retry begins again to load what was refused, if its file has changed meanwhile, or if this
 // machine had too little CPU time for it: a starved machine is not the policy's fault, and a
 // restart on it must not fail.
 func (p *plan) retry(a *addition, t config.Tenant) {

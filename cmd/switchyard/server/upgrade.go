@@ -98,7 +98,7 @@ const stepRefused handover.Step = "refused"
 // exits with 75 then, and a script tries again.
 func (srv *server) beginUpgrade(r api.UpgradeRequest, by string, replies chan reply[api.Upgrade]) {
 	if busy := srv.busy(); busy != nil {
-		srv.log.Warn("upgrade refused; this program serves on", "by", by, "error", busy)
+		srv.log.Warn("upgrade refused; this program keeps serving", "by", by, "error", busy)
 		answerUpgrade(replies, reply[api.Upgrade]{err: busy})
 		return
 	}
@@ -186,7 +186,7 @@ func (srv *server) failUpgrade(err error) {
 	if e, ok := errors.AsType[*handover.Error](err); ok {
 		u.Step, u.Error = string(e.Step), e.Err.Error()
 	}
-	srv.log.Error("upgrade failed; this program serves on", "program", u.Program, "step", u.Step, "error", u.Error, "check", u.Check, "by", u.by)
+	srv.log.Error("upgrade failed; this program keeps serving", "program", u.Program, "step", u.Step, "error", u.Error, "check", u.Check, "by", u.by)
 	r := reply[api.Upgrade]{result: u.Upgrade}
 	if busy, ok := errors.AsType[admin.Conflict](err); ok {
 		r.err = busy

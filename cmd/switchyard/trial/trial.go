@@ -178,7 +178,7 @@ func postMortem(o order, used time.Duration, timedOut bool, state, stderr string
 			Remedy: "make the module smaller: fewer functions, globals and tables, less code"}
 	}
 	return &wasm.Refusal{Text: fmt.Sprintf("the process that loaded it for trial ended (%s): %s", state, brief(stderr)),
-		Remedy: "build the module anew; if that does not help, report it"}
+		Remedy: "build the module again; if that does not help, report it"}
 }
 
 // outOfMemory reports whether Go's runtime, or its race detector, says that it got no more memory.

@@ -164,7 +164,7 @@ func ReadSignature(f source.File) ([]byte, error) {
 	}
 	signature, err := provenance.ReadSignature(provenance.SignatureFile(f.Path))
 	if err != nil {
-		return nil, provenance.Refuse(provenance.GateSignature, f.Name, "make its signature file readable, or sign it anew", "%w", err)
+		return nil, provenance.Refuse(provenance.GateSignature, f.Name, "make its signature file readable, or sign it again", "%w", err)
 	}
 	return signature, nil
 }
@@ -203,9 +203,9 @@ func (p Proof) Warnings(now time.Time) []string {
 		list = append(list, p.Warning)
 	}
 	if soon, at, ok := p.Expires(); ok && !now.Before(at) {
-		list = append(list, fmt.Sprintf("its signature expired at %s: it stays in force, but is not loaded again; sign it anew", at.UTC().Format(time.RFC3339)))
+		list = append(list, fmt.Sprintf("its signature expired at %s: it stays in force, but is not loaded again; sign it again", at.UTC().Format(time.RFC3339)))
 	} else if ok && !now.Before(soon) {
-		list = append(list, fmt.Sprintf("its signature expires at %s; sign it anew", at.UTC().Format(time.RFC3339)))
+		list = append(list, fmt.Sprintf("its signature expires at %s; sign it again", at.UTC().Format(time.RFC3339)))
 	}
 	return list
 }

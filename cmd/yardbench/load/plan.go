@@ -21,7 +21,7 @@ import (
 // A Plan describes a run.
 type Plan struct {
 	// Host and port of the hub, or of each hub of a cluster. Connection n is at Addresses[n],
-	// and begins anew behind the last.
+	// and begins again behind the last.
 	Addresses []string
 	Protocol  message.Protocol
 	TLS       *tls.Config // nil is plain TCP

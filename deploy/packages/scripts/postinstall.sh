@@ -59,7 +59,7 @@ case $code in
 	;;
 esac
 cat >&2 <<END
-switchyard: the program before serves on, because the new one has not taken over.
+switchyard: the previous program keeps serving, because the new one has not taken over.
 'journalctl --unit switchyard' says why. When that is mended, 'switchyard upgrade --config
 /etc/switchyard/config.toml' tries again; 'systemctl restart switchyard' ends all connections.
 END

@@ -33,7 +33,7 @@ func (s *httpsSource) fetch(ctx context.Context, before *Content) (*Content, err
 	//
 	//	FILE           FILE.sig        content
 	//	200            200             both are new
-	//	304            200             signed anew, for example with a later time
+	//	304            200             signed again, for example with a later time
 	//	200            404             the new file has no signature; whether that will do is decided later
 	file, err := s.get(ctx, s.name, before.version, s.options.Max)
 	if err != nil {

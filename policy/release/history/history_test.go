@@ -48,7 +48,7 @@ func save(t *testing.T, h *History, tenant, text string) Entry {
 	return e
 }
 
-// rollBack goes back to the policy before.
+// rollBack goes back to the previous policy.
 func rollBack(t *testing.T, h *History, tenant string) {
 	t.Helper()
 	s := h.State(tenant)
@@ -129,7 +129,7 @@ func TestHistory(t *testing.T) {
 				t.Error("the kill and the rollback are not those of acme alone")
 			}
 			if save(t, h, "acme", "one"); !h.State("acme").Returned { // as with other may settings
-				t.Error("a policy that was returned to does not count as that once it was recorded anew")
+				t.Error("a policy that was returned to does not count as that once it was recorded again")
 			}
 			for _, kind := range []Kind{Revive, Retry} {
 				if _, err := h.Append(Entry{Kind: kind, Tenant: "acme"}, Receipt{}); err != nil {

@@ -140,7 +140,7 @@ type ReleaseReceipt struct {
 type ReleaseRequest struct {
 	Tenant  string `json:"tenant,omitempty"`  // may be left out if there is one
 	Release uint64 `json:"release,omitempty"` // the present one; others are refused. 0 or none: whichever it is
-	To      string `json:"to,omitempty"`      // of a rollback: the beginning of a SHA-256, or a signed version; empty for the policy before
+	To      string `json:"to,omitempty"`      // of a rollback: the beginning of a SHA-256, or a signed version; empty for the previous policy
 	All     bool   `json:"all,omitempty"`     // of a promotion: past all stages
 	Reason  string `json:"reason,omitempty"`  // for the history
 

@@ -67,6 +67,6 @@ func (r *Reload) Sum() {
 	}
 	r.OK = len(refused) == 0
 	if r.Error = ""; !r.OK {
-		r.Error = "refused: " + strings.Join(refused, ", ") + "; what was in force goes on"
+		r.Error = "refused: " + strings.Join(refused, ", ") + "; what was in force stays in force"
 	}
 }

@@ -9,7 +9,7 @@ const (
 	UpgradeNone    = "none"    // there was none yet
 	UpgradeRunning = "running" // the new program is being started
 	UpgradeChecked = "checked" // the new program could take over; nothing else was requested
-	UpgradeFailed  = "failed"  // the old program serves on
+	UpgradeFailed  = "failed"  // the old program keeps serving
 	UpgradeDone    = "done"    // the new program serves
 )
 

@@ -20,7 +20,7 @@ import (
 )
 
 // The client library closes a connection for good when it does not know the server's error.
-// Reading then begins anew over another connection.
+// Reading then begins again over another connection.
 func TestConnectionClosedForGood(t *testing.T) {
 	b := startFake(t)
 	l := begun(t, b, short)
@@ -49,8 +49,8 @@ func begin(t *testing.T, l *Log) (last []order.Entry, head order.Position) {
 	return last, head
 }
 
-// Whoever begins anew gets the last record of each hub, and nothing else of what was before.
-func TestBeginAnew(t *testing.T) {
+// Whoever begins again gets the last record of each hub, and nothing else of what was before.
+func TestBeginAgain(t *testing.T) {
 	b := startFake(t)
 	l := begun(t, b, short)
 	b.append("a")

@@ -142,7 +142,7 @@ func TestSlowReader(t *testing.T) {
 	}
 	write(1)
 	if e := receive(t, l); e.Kind != order.Recorded {
-		t.Errorf("after beginning anew: event %+v, want a record", e)
+		t.Errorf("after beginning again: event %+v, want a record", e)
 	}
 }
 
@@ -345,7 +345,7 @@ func TestAccountsOfTheBus(t *testing.T) {
 }
 
 // A hub whose server stands still reads on at another server.
-func TestOwnServerStandsStill(t *testing.T) {
+func TestOwnServerStalled(t *testing.T) {
 	t.Parallel()
 	b := bustest.Start(t, 3)
 	js := b.Admin()

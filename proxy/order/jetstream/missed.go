@@ -132,7 +132,7 @@ func (r *reader) get(from, upto uint64) (uint64, error) {
 			r.log.counts.again.Add(1)
 			err = r.deliver(e)
 		case !e.At.Equal(r.previous):
-			err = fellOut{order.OtherLog, fmt.Errorf("the stream has lost its content and began anew: record %d is of %v, was of %v", from, e.At, r.previous)}
+			err = fellOut{order.OtherLog, fmt.Errorf("the stream has lost its content and began again: record %d is of %v, was of %v", from, e.At, r.previous)}
 		}
 		if err != nil {
 			return from, err

@@ -18,7 +18,7 @@ import (
 //	message     number is next          report it
 //	            number is above next    get what is missing, then report it
 //	            number is below next    a late copy of what was got by direct get; or the stream
-//	                                    lost what it held and began anew, so ask
+//	                                    lost what it held and began again, so ask
 //	quiet       ask the stream          its last number shows a lost tail, its creation time
 //	                                    another stream; if this lasts, see refusals
 //	reconnect   doubt                   before anything is reported, the last reported record is

@@ -175,8 +175,8 @@ func TestOtherStreamAfterReconnect(t *testing.T) {
 		do   func(b *fakeBus)
 		want string
 	}{
-		{"made anew", func(b *fakeBus) { b.created = b.created.Add(time.Second) }, "another was created"},
-		{"lost its content", func(b *fakeBus) {}, "began anew"},
+		{"made again", func(b *fakeBus) { b.created = b.created.Add(time.Second) }, "another was created"},
+		{"lost its content", func(b *fakeBus) {}, "began again"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := startFake(t)
@@ -215,7 +215,7 @@ func TestReconnect(t *testing.T) {
 	reads(t, l, 2, "b")
 }
 
-// A number that goes back without a reconnect shows that the stream began anew.
+// A number that goes back without a reconnect shows that the stream began again.
 func TestNumbersGoBack(t *testing.T) {
 	b := startFake(t)
 	times := short

@@ -36,7 +36,7 @@ func (s Settings) stateSubject(rest string) string {
 }
 
 // SendState sends a chunk of the state to a hub that enters, and returns when that hub has
-// acknowledged it. An error ends the transfer; it begins anew with the next call.
+// acknowledged it. An error ends the transfer; it begins again with the next call.
 func (l *Log) SendState(ctx context.Context, from, to order.Origin, chunk []byte, last bool) error {
 	t, end := transfer{from, to}, "more"
 	if last {

@@ -20,7 +20,7 @@ const smallest = order.MaxStateChunk
 func (s Settings) config() *nats.StreamConfig {
 	return &nats.StreamConfig{
 		Name:        s.stream(),
-		Description: "Order of the hubs of a Switchyard cluster. It may be deleted at any time: the hubs enter anew.",
+		Description: "Order of the hubs of a Switchyard cluster. It may be deleted at any time: the hubs enter again.",
 		Subjects:    []string{s.in("*")},
 		Retention:   nats.LimitsPolicy,
 		Discard:     nats.DiscardOld,

@@ -53,7 +53,7 @@ func (b *Bus) Recreate() {
 	}
 }
 
-// Empty makes the log lose its entries. Its epoch stays, and its numbers begin anew, as when all
+// Empty makes the log lose its entries. Its epoch stays, and its numbers begin again, as when all
 // servers that had it in memory were restarted. All readers fall out.
 func (b *Bus) Empty() {
 	b.mu.Lock()

@@ -136,7 +136,7 @@ func (s *Report) addTenant(t, before api.TenantSnapshot) {
 }
 
 // addPeers adds the sessions. A session keeps its number for as long as it lasts, and numbers begin
-// anew when the server is restarted, so a session is the same one only if it began at the same time.
+// again when the server is restarted, so a session is the same one only if it began at the same time.
 func (s *Report) addPeers(before, now *sample) {
 	type key struct {
 		tenant  string

@@ -102,7 +102,7 @@ func TestOnce(t *testing.T) {
 	})
 }
 
-// What was not there before, or was made anew, has the rates that the server says.
+// What was not there before, or was made again, has the rates that the server says.
 func TestRatesOfWhatIsNew(t *testing.T) {
 	now := time.Now()
 	at := func(second int, received, said uint64, since time.Time) *sample {
@@ -121,7 +121,7 @@ func TestRatesOfWhatIsNew(t *testing.T) {
 		{"there is no other", nil, [3]float64{7, 8, 9}, 0},
 		{"at the same time", at(2, 10, 20, now), [3]float64{7, 8, 9}, 0},
 		{"time went backwards", at(3, 10, 20, now), [3]float64{7, 8, 9}, 0},
-		{"made anew", at(0, 30, 50, now.Add(-time.Hour)), [3]float64{7, 8, 9}, 2},
+		{"made again", at(0, 30, 50, now.Add(-time.Hour)), [3]float64{7, 8, 9}, 2},
 	} {
 		s := compare("", c.before, at(2, 20, 40, now))
 		if got := [3]float64{s.Tenants[0].Rates.PDUsIn, s.Commands[0].Rate, s.Peers[0].Rates.PDUsIn}; got != c.want || s.Seconds != c.sinceSeconds {

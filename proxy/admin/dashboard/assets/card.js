@@ -61,7 +61,7 @@ function peersText(r) {
 // pairs returns the facts of a card.
 function pairs(r, audit) {
   const all = [];
-  if (r.drift === 'lost') all.push(['In force', "without a release, as the policy before was lost; accept it by 'switchyard policy retry'", 'wrong']);
+  if (r.drift === 'lost') all.push(['In force', "without a release, as the previous policy was lost; accept it with 'switchyard policy retry'", 'wrong']);
   else if (r.drift) all.push(['Not as configured', r.drift, 'wrong']);
   if (r.refused) all.push(['Refused', r.refused, 'wrong']);
   if (r.held.length) all.push(['Held back', r.held.map(policy).join(', ')]);
@@ -84,7 +84,7 @@ const verbs = [
   { verb: 'promote', title: 'Promote', help: 'The next step, now. Budgets still hold.', offered: (r) => r.stage },
   { verb: 'pause', title: 'Pause', help: 'The share stays, and the time stands. Budgets still hold.', offered: (r) => r.stage && !r.stage.paused },
   { verb: 'resume', title: 'Resume', help: 'The time goes on.', offered: (r) => r.stage?.paused },
-  { verb: 'rollback', title: 'Roll back', help: 'The policy before is in force again, at once.', offered: (r) => !r.killed && (r.stage || r.previous.length) },
+  { verb: 'rollback', title: 'Roll back', help: 'The previous policy is in force again, at once.', offered: (r) => !r.killed && (r.stage || r.previous.length) },
   { verb: 'retry', title: 'Retry', help: 'What was rolled back is let in again, and what the configuration names is loaded.', offered: (r) => !r.killed && r.held.length },
   { verb: 'kill', title: 'Kill', help: 'The shipped policy is in force at once, and stays so until revive.', offered: (r) => !r.killed },
   { verb: 'revive', title: 'Revive', help: 'What the configuration names is in force again.', offered: (r) => r.killed },

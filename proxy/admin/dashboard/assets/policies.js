@@ -73,6 +73,6 @@ export function policies() {
     if (!events.has(event.id) && event.state !== 'retired') announceEvent(event);
     events.set(event.id, event);
     show();
-    again(); // the state of the policy before has changed, too
+    again(); // the state of the previous policy has changed, too
   };
 }

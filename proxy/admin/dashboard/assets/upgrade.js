@@ -9,7 +9,7 @@ const every = 30000;
 const versions = (u) => `${u.from} to ${u.to || u.program || 'the new program'}`;
 const texts = new Map([
   ['running', (u) => `Upgrade under way: from ${versions(u)}.`],
-  ['failed', (u) => `Upgrade from ${versions(u)} failed at the step ${u.step}, ${moment(u.begun)}; the old program serves on: ${u.error}`],
+  ['failed', (u) => `Upgrade from ${versions(u)} failed at the step ${u.step}, ${moment(u.begun)}; the old program keeps serving: ${u.error}`],
   ['done', (u) => `Upgraded from ${versions(u)}, ${moment(u.begun)}: ${count(u.moved)} sessions moved, ${count(u.drained)} drained, ${count(u.closed)} closed, after a pause of ${seconds(u.frozen_seconds)}.`],
 ]);
 
