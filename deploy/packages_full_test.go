@@ -20,7 +20,7 @@ import (
 // version is that of the test releases in the names of packages.
 const version = "1.98.7"
 
-// handedOver names a folder with packages, for a test that goes on in a process with other rights.
+// handedOver names a folder with packages, for a test that continues in a process with other rights.
 const handedOver = "SWITCHYARD_TEST_PACKAGES"
 
 // shared are packages of the test release, signed, from which all tests install.
@@ -76,7 +76,7 @@ func signingKey(t *testing.T) string {
 	return file
 }
 
-// asRoot goes on with a test as root: at once, or in a user namespace, where the user is root. It
+// asRoot continues with a test as root: at once, or in a user namespace, where the user is root. It
 // reports whether the test runs here.
 func asRoot(t *testing.T) bool {
 	t.Helper()

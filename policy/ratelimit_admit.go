@@ -7,7 +7,7 @@ import (
 
 // The rate limits of a tenant are counted in token buckets: one for each limit per peer in each
 // peer's RateBuckets, and one for each limit per tenant in the limitSet of the generation. What is
-// counted outlives a generation: the next one goes on with the buckets of the limits that it
+// counted outlives a generation: the next one continues with the buckets of the limits that it
 // states as well, so a reload gives nobody a new burst.
 //
 //	generation 1   #1 50/s per peer   #2 50/s per peer   #3 9/min per tenant
@@ -126,7 +126,7 @@ func (s *limitSet) continues(before *limitSet) {
 // it is that of the same generation, else that of the same side, else the other one:
 //
 //	before                  s
-//	stage of A and B        B             B's limits go on as those of B
+//	stage of A and B        B             B's limits continue as those of B
 //	stage of A and B        stage of A, C  C's as those of B, where they are equal
 //	A                       stage of A, B  B's as those of A, where they are equal
 func (s *limitSet) source(i int, before *limitSet) int {
@@ -248,7 +248,7 @@ func (b *RateBuckets) charge(set *limitSet, i int, now int64) bool {
 	return true
 }
 
-// move goes on with the buckets of the limits that another set has as well.
+// move continues with the buckets of the limits that another set has as well.
 func (b *RateBuckets) move(to *limitSet) {
 	paid := make([]uint64, len(to.all))
 	if b.of != nil {

@@ -116,7 +116,7 @@ func TestAdmitUnknownLimit(t *testing.T) {
 	}
 }
 
-// A new generation goes on with the buckets of the limits that it has as well, also over one that
+// A new generation continues with the buckets of the limits that it has as well, also over one that
 // is a stage, and back. Other limits begin full.
 func TestBucketsOutliveGenerations(t *testing.T) {
 	for name, limit := range map[string]RateLimit{"per peer": perPeer(5, 5), "per tenant": perTenant(5, 5)} {
@@ -152,7 +152,7 @@ func TestBucketsOutliveGenerations(t *testing.T) {
 }
 
 // In a stage, both generations count all PDUs, as if either were obeyed about all of them. So the
-// candidate does not change what passes in shadow, and whichever is in force afterwards goes on.
+// candidate does not change what passes in shadow, and whichever is in force afterwards continues.
 func TestBothSidesCount(t *testing.T) {
 	for name, of := range map[string]func(n, burst uint32) RateLimit{"per peer": perPeer, "per tenant": perTenant} {
 		for _, c := range []struct {
@@ -189,7 +189,7 @@ func TestBothSidesCount(t *testing.T) {
 				if got := pass(); got != c.shadow {
 					t.Errorf("%s, %s: %d pass in shadow, want %d", name, c.what, got, c.shadow)
 				}
-				a.Install(NewStage(split, 0.5, new(Tally))) // another stage goes on
+				a.Install(NewStage(split, 0.5, new(Tally))) // another stage continues
 				last, want := split.Stable, c.back
 				if done {
 					last, want = split.Candidate, c.done

@@ -2,7 +2,7 @@ package policy
 
 import "time"
 
-// Another process may go on with the buckets of this one. Its clock is another one, so a bucket is
+// Another process may continue with the buckets of this one. Its clock is another one, so a bucket is
 // described by the time that it needs to be full again:
 //
 //	       now               paid
@@ -27,7 +27,7 @@ func (b *RateBuckets) Export(now int64) (all []BucketState) {
 	return all
 }
 
-// Import makes new buckets go on from those of another process. A bucket whose limit the generation of
+// Import makes new buckets continue from those of another process. A bucket whose limit the generation of
 // the next Admit does not have is dropped.
 func (b *RateBuckets) Import(all []BucketState, now int64) {
 	if len(all) == 0 {
@@ -54,7 +54,7 @@ func (a *Active) ExportLimits(now int64) (all []BucketState) {
 	return all
 }
 
-// ImportLimits makes the generation in force go on with the limits per tenant of another process. It is
+// ImportLimits makes the generation in force continue with the limits per tenant of another process. It is
 // called before the generation judges.
 func (a *Active) ImportLimits(all []BucketState, now int64) {
 	var limits []countedLimit

@@ -10,7 +10,7 @@ import (
 	"switchyard/policy/policytest"
 )
 
-// Another process, whose clock began later, goes on with the buckets as they are.
+// Another process, whose clock began later, continues with the buckets as they are.
 func TestBucketsMove(t *testing.T) {
 	peer, tenant := perPeer(10, 10), perTenant(10, 10)
 	for name, c := range map[string]struct {

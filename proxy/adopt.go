@@ -12,7 +12,7 @@ import (
 //	NewTenant ─▶ Freeze ─▶ Hub().Import ─▶ Adopt ─▶ Adopt ─▶ ... ─▶ Thaw
 //
 // Until Thaw nothing is read from the connections and nothing is written to them. If the old
-// process is to go on, the new one exits without Close, which would end the connections of
+// process is to continue, the new one exits without Close, which would end the connections of
 // both. After Thaw the first thing that an adopted session handles is the input that the old
 // process had read, and the first thing that it writes is what was due there.
 

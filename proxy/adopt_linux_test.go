@@ -283,7 +283,7 @@ func TestAdoptRefuses(t *testing.T) {
 	}
 }
 
-// Times go on across a handover: they are moved as ages.
+// Times continue across a handover: they are moved as ages.
 func TestTimesMove(t *testing.T) {
 	near, far := loopback(t)
 	defer near.Close()

@@ -53,7 +53,7 @@ func (m Moving) expectAll(t *testing.T, sent []byte, handled int) {
 	}
 }
 
-// The connection of a session that moves goes on: its peer notices nothing, whichever goroutine
+// The connection of a session that moves continues: its peer notices nothing, whichever goroutine
 // has read from it and whatever that one was waiting for.
 func TestDepart(t *testing.T) {
 	limited := patient(testLimits())

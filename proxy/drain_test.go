@@ -60,7 +60,7 @@ func TestNoSeatLeavesADrainEarly(t *testing.T) {
 			defer func() { <-received }()
 		}
 		var talking sync.WaitGroup
-		talking.Go(func() { // longer than any reader goes on
+		talking.Go(func() { // longer than any reader continues
 			for n := uint16(0); ; n++ {
 				if _, err := talker.Write(message(others, n, "still talking")); err != nil {
 					return

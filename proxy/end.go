@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// flushTime bounds how long a session that ends goes on writing what is due.
+	// flushTime bounds how long a session that ends keeps writing what is due.
 	flushTime = 5 * time.Second
 	// lingerTime bounds how long a session waits, once that is written, for a peer that
 	// takes nothing of it and does not close.
@@ -160,12 +160,12 @@ func (s *session) abortAfterFlush() *time.Timer {
 	})
 }
 
-// linger goes on reading until the peer's kernel has everything that was written to it,
+// linger keeps reading until the peer's kernel has everything that was written to it,
 // and makes sure that the peer notices the end. What it reads is counted and not routed,
 // since the session has left the hub.
 //
 // A plain socket ends by a reset. A msg_server watches its sockets edge-triggered and
-// overlooks a FIN that comes together with data; it would go on sending to a session
+// overlooks a FIN that comes together with data; it would keep sending to a session
 // that has ended. It never overlooks a reset, and on Linux what a socket received before
 // the reset can still be read:
 //
@@ -199,7 +199,7 @@ func (s *session) linger(why hub.Reason) {
 			return
 		case waited >= lingerTime:
 			if reset {
-				s.closeWrite() // so that the peer's kernel goes on to take what is written
+				s.closeWrite() // so that the peer's kernel keeps taking what is written
 			}
 			return
 		}

@@ -198,16 +198,16 @@ func drainOfATalker(t *testing.T, wrap func(net.Conn) net.Conn) time.Duration {
 	return time.Since(start)
 }
 
-// A lateConn holds up its reader before the next read, for each element of hold, until goOn is closed.
+// A lateConn holds up its reader before the next read, for each element of hold, until proceed is closed.
 type lateConn struct {
 	*net.TCPConn
-	hold, goOn chan struct{}
+	hold, proceed chan struct{}
 }
 
 func (c lateConn) Read(p []byte) (int, error) {
 	select {
 	case <-c.hold:
-		<-c.goOn
+		<-c.proceed
 	default:
 	}
 	return c.TCPConn.Read(p)
@@ -233,7 +233,7 @@ func TestDrainReadsLate(t *testing.T) {
 	sender.say(said)
 	eventually(t, "it has arrived", func() bool { n, _ := unread(sent); return n == len(said) })
 	<-time.After(2 * quietTime)
-	close(sent.goOn)
+	close(sent.proceed)
 	receiver.expect(said)
 	receiver.Close() // else the hub waits for it to notice the end
 	sender.Close()

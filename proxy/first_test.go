@@ -168,7 +168,7 @@ func TestForcedWhileEnding(t *testing.T) {
 	})
 }
 
-// A session that ends goes on writing for flushTime and no longer, whatever the write
+// A session that ends keeps writing for flushTime and no longer, whatever the write
 // timeout is.
 func TestWritingEndsWithTheSession(t *testing.T) {
 	l := testLimits()

@@ -13,7 +13,7 @@ import (
 // frozen, nothing is read, handled or written, and no session ends:
 //
 //	Freeze   began ──▶ all goroutines stopped ──▶ last writes ──▶ all rights to write taken
-//	Thaw     rights given back ──▶ over ──▶ goroutines go on where they stopped
+//	Thaw     rights given back ──▶ over ──▶ goroutines continue where they stopped
 //
 // All goroutines that read, handle or make something due pass the tenant's gate wherever they hold
 // nothing: between two sessions of the loop, before a read, before a turn, and in the pauses of a
@@ -25,7 +25,7 @@ import (
 
 const (
 	// lastWrites is for how long a freeze lets peers take what is due to them, if that is more
-	// than mostDue. It does not go on when none of them has taken anything for uselessTime.
+	// than mostDue. It does not continue when none of them has taken anything for uselessTime.
 	lastWrites  = 500 * time.Millisecond
 	uselessTime = 100 * time.Millisecond
 	// mostDue is how much may be due to a session that moves, in bytes, besides the rest of a
@@ -36,7 +36,7 @@ const (
 )
 
 // Freeze stops the tenant, and returns when it stands still. If ctx is done before that, the
-// tenant goes on, and the error says what did not stop. No connection must be on its way to Serve
+// tenant continues, and the error says what did not stop. No connection must be on its way to Serve
 // from a listener, because Serve waits until Thaw.
 func (t *Tenant) Freeze(ctx context.Context) error {
 	t.freezing.Lock()
@@ -154,7 +154,7 @@ func (t *Tenant) stopWriter(s *session) (stopped bool) {
 // hasLeft reports whether the session has left the hub.
 func (s *session) hasLeft() bool { return isClosed(s.output.leaving) }
 
-// Thaw ends a freeze, if there is one: the tenant goes on as if it had stood still. It counts
+// Thaw ends a freeze, if there is one: the tenant continues as if it had stood still. It counts
 // like a stall of the process, see tickOnce.
 func (t *Tenant) Thaw() {
 	t.freezing.Lock()

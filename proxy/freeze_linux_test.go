@@ -199,7 +199,7 @@ func TestPeersDuringAFreeze(t *testing.T) {
 }
 
 // A peer that takes nothing does not hold up a freeze, although a goroutine waits for its socket,
-// and its write timeout goes on afterwards.
+// and its write timeout continues afterwards.
 func TestFreezeWithPeersThatTakeNothing(t *testing.T) {
 	t.Parallel()
 	for _, timeout := range []time.Duration{0, time.Hour} {

@@ -52,7 +52,7 @@ func (y bubble) expectMemory(what string, least, most uint64) {
 }
 
 // Senders wait while a peer that takes nothing holds all of the log. When it is closed
-// for holding more than its share, they go on at once.
+// for holding more than its share, they continue at once.
 func TestLogFull(t *testing.T) {
 	inBubble(t, fullLimits(tenant.Slow), func(y bubble) {
 		a := y.enter()
@@ -81,7 +81,7 @@ func TestLogFull(t *testing.T) {
 	})
 }
 
-// Senders go on as soon as the peers that lagged have caught up, before the next tick.
+// Senders continue as soon as the peers that lagged have caught up, before the next tick.
 func TestRoomIsNoticed(t *testing.T) {
 	inBubble(t, fullLimits(tenant.Slow), func(y bubble) {
 		a, b, stalled := y.enter(), y.enter(), y.idle()
@@ -295,7 +295,7 @@ func TestLogIsNotFullOfWhatIsRead(t *testing.T) {
 	})
 }
 
-// Senders go on when the peer that filled the log has gone, without waiting for the tick.
+// Senders continue when the peer that filled the log has gone, without waiting for the tick.
 func TestRoomOfOneThatLeft(t *testing.T) {
 	tenant, addr, _ := serve(t, patient(fullLimits(tenant.Slow)))
 	a, stalled := dial(t, addr), dial(t, addr)

@@ -17,7 +17,7 @@ type gate struct {
 type freeze struct {
 	began  chan struct{} // goroutines have to stop, but for catchUp
 	writes chan struct{} // catchUp has to stop as well
-	over   chan struct{} // they go on
+	over   chan struct{} // they continue
 }
 
 // A gateKind says what a goroutine does, for the error of a freeze that fails. A goroutine starts

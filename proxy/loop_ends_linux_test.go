@@ -99,7 +99,7 @@ func TestCloseWhileLeavingTheLoop(t *testing.T) {
 	release()
 }
 
-// A session of the loop that is to stop ends, after what had arrived, and the loop goes on for
+// A session of the loop that is to stop ends, after what had arrived, and the loop continues for
 // the others.
 func TestOneSessionOfTheLoopStops(t *testing.T) {
 	served, addr, _ := serve(t, patient(testLimits()))

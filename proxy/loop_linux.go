@@ -43,7 +43,7 @@ const (
 //	                      └ Handle                  └▶ goroutine: session.serve ──▶ add
 //
 // The loop never waits for a session. One that has to wait, for a quota, for room in
-// the log or because the tenant stops, is detached: it goes on in a goroutine of its
+// the log or because the tenant stops, is detached: it continues in a goroutine of its
 // own and is added again when it can be. So is one whose batch takes longer than a turn, see
 // turn.go. TLS connections are never in the loop.
 //
@@ -187,7 +187,7 @@ func (l *loop) has(s *session) bool {
 	return l.members[s.input.member] == s
 }
 
-// run serves the sessions that have input, until the tenant stops. Then they go on in goroutines
+// run serves the sessions that have input, until the tenant stops. Then they continue in goroutines
 // of their own. It requests a flush after every round, and within a round after each loopBuffer
 // of input.
 func (l *loop) run() {
@@ -352,7 +352,7 @@ func (l *loop) beginTurn(batch []byte) *hub.Turn {
 	return &l.turn.Turn
 }
 
-// detach takes the session out of the loop. It goes on in a goroutine of its own, with
+// detach takes the session out of the loop. It continues in a goroutine of its own, with
 // a batch that was read and not handed over.
 func (l *loop) detach(s *session, batch []byte) {
 	l.remove(s)

@@ -23,7 +23,7 @@ type Order interface {
 	// Leave says that this hub is gone, once all sessions have ended. It returns when all
 	// that was said before has come back, or when ctx is done.
 	Leave(ctx context.Context)
-	// Depart says that another process goes on with this hub's place in the order: from now on nothing
+	// Depart says that another process continues with this hub's place in the order: from now on nothing
 	// is said or brought back here. It is called while the tenant is frozen.
 	Depart()
 	// Close ends the order's goroutines. Nothing is said after that. It may be called again.
@@ -73,7 +73,7 @@ func (t *Tenant) Ready() error {
 func (t *Tenant) orderIsFull() bool { return t.order != nil && t.order.Full() }
 
 // awaitOrder pauses until the order has room, or the session or the tenant stops. Room is certain
-// to come: a hub that cannot reach the others goes on alone after a while.
+// to come: a hub that cannot reach the others continues alone after a while.
 func (s *session) awaitOrder() {
 	t := s.tenant
 	if !t.orderIsFull() {

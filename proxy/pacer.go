@@ -48,7 +48,7 @@ const (
 //	       a batch             its time                     what has come since
 //
 // It takes 8 s for a batch of 100,000 small PDUs, and half a second for twenty-five batches of
-// 4,000. But it goes on reading for as long as it is written to. So a flow ends with a pause,
+// 4,000. But it keeps reading for as long as it is written to. So a flow ends with a pause,
 // in which the socket gets empty, and the next one waits until the peer reads again:
 //
 //	written   flow ──────│ pause │ probe │ pause │ probe │ …              │ flow ──────
@@ -208,7 +208,7 @@ func (p *pacer) wrote(n int, now int64) {
 	}
 }
 
-// probe goes on probing. It returns what allows does, unless probing has ended.
+// probe keeps probing. It returns what allows does, unless probing has ended.
 func (p *pacer) probe(now int64) (bytes int, wait time.Duration) {
 	q := &p.probing
 	if bytes, wait = q.unfinished(now); bytes > 0 || wait > 0 {

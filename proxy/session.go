@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// When the server stops, a reader goes on for at least quietTime, so that PDUs that
+	// When the server stops, a reader continues for at least quietTime, so that PDUs that
 	// were sent before the stop are not lost, but no longer than stopTime; see mayReadOn.
 	quietTime = 50 * time.Millisecond
 	stopTime  = time.Second
@@ -291,7 +291,7 @@ func (s *session) stop() {
 // mayReadOn reports whether the reader of a tenant that stops may read once more, and
 // sets the deadline for that read.
 //
-// All readers of a tenant go on until each has handled what its peer sent before the
+// All readers of a tenant continue until each has handled what its peer sent before the
 // stop, so that no peer is left unread while others still are. A session is settled, not
 // within a PDU, when
 //

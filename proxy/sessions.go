@@ -80,7 +80,7 @@ func (s *session) identity() string {
 const tickGrace = 5 * time.Second
 
 // Probe checks that the tenant works: that its loop reads, that a PDU passes through its
-// hub, and that its tick goes on. It blocks for as long as a routed PDU would.
+// hub, and that its tick continues. It blocks for as long as a routed PDU would.
 func (t *Tenant) Probe() error {
 	t.mu.Lock()
 	loop := t.loop

@@ -134,7 +134,7 @@ func NewTenant(name string, active *policy.Active, limits Limits, log *slog.Logg
 func (t *Tenant) Hub() *hub.Hub { return t.hub }
 
 // SetLimits changes the limits. MaxPDU applies to connections accepted from then on. A
-// reader that pauses for a limit that was removed goes on at once. If the rates of a
+// reader that pauses for a limit that was removed continues at once. If the rates of a
 // quota stay the same, so do the debts.
 func (t *Tenant) SetLimits(l Limits) {
 	t.mu.Lock()

@@ -182,7 +182,7 @@ func TestResetInAPause(t *testing.T) {
 }
 
 // A pause does not count as the peer's silence, which begins again afterwards. Heartbeats
-// go on.
+// continue.
 func TestAPauseIsNotIdle(t *testing.T) {
 	inBubble(t, quota(tenant.Quota{Peer: tenant.Rates{PDUsIn: 1}}), func(y bubble) {
 		a, all := listen(y.Tenant)

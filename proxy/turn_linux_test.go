@@ -23,19 +23,19 @@ const slow = everyone
 // for release.
 type slowPolicy struct {
 	policytest.Policy
-	first int64         // calls without a wait
-	goOn  chan struct{} // closed by release
-	once  sync.Once
+	first   int64         // calls without a wait
+	proceed chan struct{} // closed by release
+	once    sync.Once
 }
 
 func newSlowPolicy(first int64) *slowPolicy {
-	p := &slowPolicy{first: first, goOn: make(chan struct{})}
+	p := &slowPolicy{first: first, proceed: make(chan struct{})}
 	rules := testRules()
 	rules[slow] = abi.BroadcastExceptSender | abi.InspectHeader
 	p.OnClassify = rules.Classify
 	p.OnInspect = func(byIDs policy.Verdict, _ policy.Question) (policy.Verdict, error) {
 		if p.Inspected.Load() > p.first {
-			<-p.goOn
+			<-p.proceed
 		}
 		time.Sleep(time.Millisecond)
 		return policytest.Final(byIDs), nil
@@ -43,7 +43,7 @@ func newSlowPolicy(first int64) *slowPolicy {
 	return p
 }
 
-func (p *slowPolicy) release() { p.once.Do(func() { close(p.goOn) }) }
+func (p *slowPolicy) release() { p.once.Do(func() { close(p.proceed) }) }
 
 // numbered returns n PDUs of the slow command, with numbers.
 func numbered(n int) (p []byte) {
@@ -151,8 +151,8 @@ func TestProbeAsksTheLoop(t *testing.T) {
 }
 
 // standStill starts a tenant whose loop stands still from the call of hold until that of
-// goOn.
-func standStill(t *testing.T, l Limits) (served *Tenant, addr string, lines *logtest.Lines, hold func() (goOn func())) {
+// proceed.
+func standStill(t *testing.T, l Limits) (served *Tenant, addr string, lines *logtest.Lines, hold func() (proceed func())) {
 	stuck := newSlowPolicy(0)
 	served, addr, lines = serveBy(t, l, policytest.Active(stuck))
 	t.Cleanup(stuck.release)
@@ -172,7 +172,7 @@ func standStill(t *testing.T, l Limits) (served *Tenant, addr string, lines *log
 func TestOldWordsDoNotComeBack(t *testing.T) {
 	served, addr, _, hold := standStill(t, patient(testLimits()))
 	old, other := dial(t, addr), dial(t, addr)
-	goOn := hold()
+	proceed := hold()
 	words := bytes.Repeat(message(others, 1, string(make([]byte, 1000))), 10)
 	old.say(words)
 	old.Close()
@@ -183,7 +183,7 @@ func TestOldWordsDoNotComeBack(t *testing.T) {
 	defer conn.Close()
 	next := client{t, conn.(*net.TCPConn)}
 	time.Sleep(20 * time.Millisecond) // in which it would get a seat if it did not wait
-	goOn()
+	proceed()
 	next.settle() // nothing is due to it before the answer
 	other.expect(numbered(1), words)
 	hubtest.Conserved(t, served.hub)

@@ -179,7 +179,7 @@ func (o *options) variable(name string) (value string) {
 }
 
 // ask sends a request to the server and returns its answer. A signal ends the wait for it; what the
-// server has begun goes on. exit gives an error of the request the type that has its exit code.
+// server has begun continues. exit gives an error of the request the type that has its exit code.
 func ask[T any](o *options, c *cobra.Command, exit func(error) error, request func(context.Context, *client.Client) (T, error)) (answer T, err error) {
 	conn, err := o.connect()
 	if err != nil {

@@ -77,7 +77,7 @@ func TestFaultsOfBusServers(t *testing.T) {
 	tr.checkAccounts()
 }
 
-// Each hub stands still for so long that the others declare it gone, and goes on; then each is
+// Each hub stands still for so long that the others declare it gone, and continues; then each is
 // killed, and comes back. What the peers of the others say arrives everywhere, once and in one
 // order. What is for a user of such a hub alone may be lost while it is gone.
 func TestFaultsOfHubs(t *testing.T) {

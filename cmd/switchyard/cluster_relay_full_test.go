@@ -114,7 +114,7 @@ func (r *relay) serve(peer net.Conn) {
 	}
 }
 
-// pass waits while the relay is held, and reports whether it goes on.
+// pass waits while the relay is held, and reports whether it continues.
 func (r *relay) pass() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"switchyard/proxy/order/jetstream/bustest"
 )
 
-// A hub of a later release sends records that the other hubs cannot read. The traffic of the members goes on, and
+// A hub of a later release sends records that the other hubs cannot read. The traffic of the members continues, and
 // another hub can enter. A hub that starts afterwards with the number of the later one ends with 78.
 func TestLaterFormatOnTheBus(t *testing.T) {
 	t.Parallel()

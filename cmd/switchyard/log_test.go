@@ -142,7 +142,7 @@ func pipedLog(t *testing.T) (cmd *exec.Cmd, log *os.File, address string) {
 	return nil, nil, ""
 }
 
-// The server goes on, and stops as always, when the reader of its log is gone.
+// The server continues, and stops as always, when the reader of its log is gone.
 func TestLogWithoutReader(t *testing.T) {
 	t.Parallel()
 	cmd, log, address := pipedLog(t)

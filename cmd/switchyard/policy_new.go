@@ -40,7 +40,7 @@ func policyNew(_ *options, stdout, stderr io.Writer) *cobra.Command {
 			if asJSON {
 				return printJSON(stdout, newPolicy{args[0], scaffold.Steps(args[0], language)})
 			}
-			fmt.Fprintf(stderr, "made the policy %s in %s/; go on with:\n", args[0], args[0])
+			fmt.Fprintf(stderr, "made the policy %s in %s/; continue with:\n", args[0], args[0])
 			// The steps alone go to stdout, so that a shell can run them.
 			for _, step := range scaffold.Steps(args[0], language) {
 				fmt.Fprintln(stdout, step)
@@ -49,7 +49,7 @@ func policyNew(_ *options, stdout, stderr io.Writer) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&lang, "lang", "", "`language` to write it in: "+languageNames())
-	jsonFlag(c, &asJSON, "print JSON: the folder and the commands to go on with")
+	jsonFlag(c, &asJSON, "print JSON: the folder and the commands to continue with")
 	return c
 }
 

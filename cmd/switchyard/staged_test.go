@@ -218,7 +218,7 @@ func TestReleaseWhatIf(t *testing.T) {
 	r.expectFrom(from, "release withdrawn")
 	r.wantInForce("broadcast-all", "")
 
-	// After a stop it goes on in the same stage.
+	// After a stop it continues in the same stage.
 	r.table("broadcast-except-sender")
 	r.awaitStage("broadcast-except-sender", "shadow")
 	r.command(0, "promote")

@@ -277,7 +277,7 @@ func (r *released) wantLost(action string) {
 	}
 }
 
-// While the folder of the history cannot be written, releases go on, and that is said once. When it
+// While the folder of the history cannot be written, releases continue, and that is said once. When it
 // can be written again, nothing of them is missing.
 func TestReleaseWithoutAFolder(t *testing.T) {
 	t.Parallel()

@@ -105,7 +105,7 @@ func (u *upgradable) successor(how, message string) (program string) {
 %s='%s' %s='%s %s' exec %s "$@"`, exe, offerVariable, u.offer(), asSuccessor, message, how, exe))
 }
 
-// playSuccessors upgrades to programs that fail in each message, while traffic goes on. The old
+// playSuccessors upgrades to programs that fail in each message, while traffic continues. The old
 // program keeps serving as if nothing had been.
 func playSuccessors(t *testing.T, how string, messages ...string) {
 	t.Parallel()

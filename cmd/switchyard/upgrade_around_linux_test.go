@@ -262,7 +262,7 @@ func (u *upgradable) upgradeWhenIdle() api.Upgrade {
 	return u.last()
 }
 
-// Each tenant goes on by itself.
+// Each tenant continues by itself.
 func TestUpgradeOfTenants(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -345,7 +345,7 @@ func (u *upgradable) listeners() (all []string) {
 	return all
 }
 
-// A release in stages goes on in the new process.
+// A release in stages continues in the new process.
 func TestUpgradeDuringARelease(t *testing.T) {
 	t.Parallel()
 	r := startReleased(t, staged)

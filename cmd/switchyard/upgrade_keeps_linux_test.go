@@ -14,7 +14,7 @@ import (
 )
 
 // An upgrade gives nobody a new burst of a rate limit, and the counts of releases and what the dashboard
-// knows of the last hour go on.
+// knows of the last hour continue.
 func TestUpgradeKeepsWhatWasCounted(t *testing.T) {
 	t.Parallel()
 	r := &released{T: t, dir: t.TempDir()}

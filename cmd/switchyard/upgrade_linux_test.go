@@ -61,7 +61,7 @@ func stat(user uint32) *pb.ServerUserStat {
 	return pdutest.Stat(user, pb.UserStatType_USER_STATUS_ONLINE, pb.ClientType_CLIENT_TYPE_WINDOWS)
 }
 
-// The address of metrics moves along: no scrape is refused, and the counts go on.
+// The address of metrics moves along: no scrape is refused, and the counts continue.
 func TestUpgradeOfTheMetricsAddress(t *testing.T) {
 	t.Parallel()
 	u := startUpgradable(t, "--set", "metrics.address=127.0.0.1:0")
@@ -78,7 +78,7 @@ func TestUpgradeOfTheMetricsAddress(t *testing.T) {
 	}
 }
 
-// TLS at the admin address goes on in the new process, with the certificate that is there then.
+// TLS at the admin address continues in the new process, with the certificate that is there then.
 func TestUpgradeOfAdminTLS(t *testing.T) {
 	t.Parallel()
 	folder, ca := t.TempDir(), authority.New(t, "CA")
@@ -134,7 +134,7 @@ func TestUpgradeOfALaggingPeer(t *testing.T) {
 	b.settle()
 }
 
-// The signal upgrades as well, while traffic goes on.
+// The signal upgrades as well, while traffic continues.
 func TestUpgradeBySignal(t *testing.T) {
 	t.Parallel()
 	u := startUpgradable(t)

@@ -251,7 +251,7 @@ func TestUpgradeInTheMiddleOfTheLongestPDU(t *testing.T) {
 	b.settle()
 }
 
-// A peer that was slowed down by a quota goes on, and keeps to it.
+// A peer that was slowed down by a quota continues, and keeps to it.
 func TestUpgradeWhileAPeerIsPaused(t *testing.T) {
 	t.Parallel()
 	u := startUpgradable(t, "--set", "tenant.default.quota.peer_pdus_in=20")

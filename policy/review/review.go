@@ -138,7 +138,7 @@ type segment struct {
 //	0x0102-0xffff  drop  drop   … drop  drop           segments[2], first 0x0102
 
 // Extract asks p about every pair of ids. It begins with the commands of the protocol, each
-// with its own service, and goes on with other ids of the protocol, so that faults of
+// with its own service, and continues with other ids of the protocol, so that faults of
 // other pairs do not prevent those calls. When ctx ends, it stops asking.
 func (q *Questions) Extract(ctx context.Context, p Classifier) *Table {
 	e := newExtractor(ctx, p, q.services)

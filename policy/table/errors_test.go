@@ -327,9 +327,9 @@ x:1: the table has 1048577 bytes, the maximum is 1048576; a table is a page or t
 	{"nesting behind what looks like a comment", "[route]\n1 = ['\"#', \"\\\"'#\", '#\\', " + strings.Repeat("[", 1000) + "\n", `
 x:2: nests deeper than any table; write sections as [route] and rules as COMMAND = "action"`},
 	{"too many keys", repeated(1<<16, "%d = 1\n"), `
-x:8193: the table goes on, the maximum is 4096 rules; write ranges, such as 0x0720-0x072f`},
+x:8193: the table continues, the maximum is 4096 rules; write ranges, such as 0x0720-0x072f`},
 	{"too many sections", repeated(1<<14, "[service.%d]\n"), `
-x:8193: the table goes on, the maximum is 4096 rules; write ranges, such as 0x0720-0x072f`},
+x:8193: the table continues, the maximum is 4096 rules; write ranges, such as 0x0720-0x072f`},
 	{"too many rules", "[route]\n" + repeated(MaxRules+1, "%d = 'drop'\n"), `
 x:1: the table has 4097 rules, the maximum is 4096 rules; write ranges, such as 0x0720-0x072f`},
 }

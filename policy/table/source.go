@@ -62,7 +62,7 @@ func (s *source) bounded() bool {
 	case doc.TooDeep > 0:
 		s.fault(doc.TooDeep, "nests deeper than any table", writeRules)
 	case len(doc.Keys) > 2*MaxRules:
-		s.tooLarge(doc.Keys[2*MaxRules].Line, "the table goes on")
+		s.tooLarge(doc.Keys[2*MaxRules].Line, "the table continues")
 	default:
 		return true
 	}

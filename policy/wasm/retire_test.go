@@ -108,7 +108,7 @@ func TestFaultsLeaveMemoryFlat(t *testing.T) {
 }
 
 // TestEqualModulesAreIndependent closes one of two policies that share machine
-// code while the other goes on.
+// code while the other continues.
 func TestEqualModulesAreIndependent(t *testing.T) {
 	e := newEngine(t, DefaultLimits(), nil)
 	kept := load(t, e, "sound")

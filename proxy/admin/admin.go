@@ -189,7 +189,7 @@ func serve(listeners []net.Listener, b Backend, o Options, log *slog.Logger, cli
 		captures: make(semaphore, maxCaptures), taps: make(semaphore, maxTaps), streams: make(semaphore, maxStreams),
 		policyCalls: make(semaphore, maxPolicyCalls), reloads: make(semaphore, maxReloads)}
 	s.health = health{b, o.Probes}
-	s.hour.goOn(o.LastHour)
+	s.hour.continueFrom(o.LastHour)
 	s.tokens.read.path, s.tokens.operate.path = o.ReadToken, o.OperateToken
 	if key, err := s.tokens.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)

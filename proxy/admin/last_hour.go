@@ -18,7 +18,7 @@ import (
 //	counts of a tenant at 10:00:10    16,500 PDUs    a point of 450 PDUs/s
 //
 // A series takes up to twice keptPoints times 64 bytes, 46 KiB. It begins when the server or the tenant does, and
-// goes on in the process that takes over in an upgrade.
+// continues in the process that takes over in an upgrade.
 
 // keptPoints is how many points a series holds: an hour of them.
 const keptPoints = int(time.Hour / (idleEvery * sampleEvery))
@@ -54,7 +54,7 @@ type lastHour struct {
 // add adds a point to each series, from samples that were just taken. The first sample of a series
 // gives no point, as there is nothing to compare it with. A series ends with its tenant: one of the same
 // name that was added again has another hub, and begins a series of its own. A series that another process
-// has begun has no hub yet, and goes on with the tenant's first sample here.
+// has begun has no hub yet, and continues with the tenant's first sample here.
 func (l *lastHour) add(now time.Time, tenants []Tenant, samplesOf func(Tenant) *sample, latency *api.Latency) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

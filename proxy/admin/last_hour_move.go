@@ -52,9 +52,9 @@ func (l *lastHour) export(tenant string) *Hour {
 	return &Hour{Last: l.last.Round(0), Before: [4]uint64{b.pdusIn, b.bytesIn, b.pdusOut, b.bytesOut}, Points: slices.Clone(r.points)}
 }
 
-// goOn makes a new lastHour go on from those of another process, by tenant; "" is all together. The hubs
+// continueFrom makes a new lastHour continue from those of another process, by tenant; "" is all together. The hubs
 // of the tenants count on from what they had counted there.
-func (l *lastHour) goOn(hours map[string]*Hour) {
+func (l *lastHour) continueFrom(hours map[string]*Hour) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tenants = make(map[string]*series)

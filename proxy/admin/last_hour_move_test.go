@@ -8,7 +8,7 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// The process that takes over in an upgrade goes on with the charts of the last hour. It shows what
+// The process that takes over in an upgrade continues with the charts of the last hour. It shows what
 // happened while neither process took samples.
 func TestLastHourMoves(t *testing.T) {
 	t.Parallel()
@@ -48,7 +48,7 @@ func TestLastHourMoves(t *testing.T) {
 	}
 
 	var l lastHour
-	l.goOn(received())
+	l.continueFrom(received())
 	for _, name := range []string{"", "acme"} {
 		was, is := old.of(name), l.of(name)
 		if len(is) != len(was) {
@@ -76,7 +76,7 @@ func TestLastHourMoves(t *testing.T) {
 	}
 
 	var behind lastHour // its clock is behind that of the other process
-	behind.goOn(received())
+	behind.continueFrom(received())
 	add(&behind, 10, after)
 	add(&behind, 11, after)
 	if points := behind.of("acme"); len(points) != keptPoints || points[keptPoints-1].rates[0] != 0 || points[keptPoints-2].at.Before(begin.Add(time.Hour)) {
@@ -92,7 +92,7 @@ func TestLastHourOfAnotherProcess(t *testing.T) {
 	for i := range many {
 		many[i].lag = uint64(i)
 	}
-	l.goOn(map[string]*Hour{"": {Points: many}, "acme": nil, "other": {}})
+	l.continueFrom(map[string]*Hour{"": {Points: many}, "acme": nil, "other": {}})
 	if points := l.of(""); len(points) != keptPoints || cap(points) > 2*keptPoints || points[keptPoints-1].lag != uint64(len(many)-1) {
 		t.Errorf("%d points, the last is %+v", len(points), points[len(points)-1])
 	}

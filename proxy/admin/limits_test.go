@@ -336,7 +336,7 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// An answer that goes on has no HEAD: nothing is written that would tell whether its
+// An answer that continues has no HEAD: nothing is written that would tell whether its
 // client is still there.
 func TestNoHead(t *testing.T) {
 	f := start(t, patient)

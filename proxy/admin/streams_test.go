@@ -58,7 +58,7 @@ func TestStalledEventsAreDropped(t *testing.T) {
 }
 
 // A client that never reads its tap is dropped; until then what it does not take is
-// missed, and the hub goes on. It measures the memory of the process, so no other test runs beside it.
+// missed, and the hub continues. It measures the memory of the process, so no other test runs beside it.
 func TestStalledTapIsDropped(t *testing.T) {
 	f := start(t, 500*time.Millisecond)
 	f.stall("/api/v1/tap?bodies=true", f.taps)

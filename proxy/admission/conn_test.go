@@ -64,7 +64,7 @@ func (o outcome) expect(t *testing.T, n int, err error, took time.Duration) {
 	}
 }
 
-// A Write goes on as long as the peer takes bytes.
+// A Write continues as long as the peer takes bytes.
 func TestProgress(t *testing.T) {
 	inBubble(t, takes(10, timeout*3/4, 10), func(t *testing.T, p *progressConn) {
 		p.SetWriteTimeout(timeout)
@@ -158,7 +158,7 @@ func (d *dribble) Read(p []byte) (int, error) {
 	return d.Conn.Read(p[:min(len(p), 1000)])
 }
 
-// A Write over TLS to a slow peer goes on, where a bare tls.Conn would fail within a
+// A Write over TLS to a slow peer continues, where a bare tls.Conn would fail within a
 // record. A Write to a peer that takes nothing fails.
 func TestSlowPeerOfTLS(t *testing.T) {
 	config := serverTLS(t)
@@ -307,7 +307,7 @@ func (c *lateConn) Write(p []byte) (int, error) {
 	return 0, os.ErrDeadlineExceeded
 }
 
-// While the process stands still, the timeout does not go on: the peer has it once more.
+// While the process stands still, the timeout does not continue: the peer has it once more.
 func TestWriteTimeoutAfterAStandstill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := new(lateConn)

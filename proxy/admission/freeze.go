@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// OpenFrozen is like Open, but the listener only begins to accept at Thaw. It goes on counting from
+// OpenFrozen is like Open, but the listener only begins to accept at Thaw. It keeps counting from
 // the state of the listener that it continues.
 func OpenFrozen(l net.Listener, o Options, s State, find func(tenant string) Server, log *slog.Logger) *Listener {
 	a := &Listener{
@@ -36,7 +36,7 @@ func (l *Listener) takes(turn chan struct{}) bool {
 
 // Freeze stops accepting and checking connections again until Thaw. The socket stays open, and the
 // kernel queues connections that arrive. A connection that was accepted before has been handed to
-// its tenant when Freeze returns, unless its handshake is in progress, which goes on. If ctx is
+// its tenant when Freeze returns, unless its handshake is in progress, which continues. If ctx is
 // done earlier, Freeze returns an error and nothing is frozen.
 func (l *Listener) Freeze(ctx context.Context) error {
 	l.setFrozen(true)

@@ -35,7 +35,7 @@ func TestFreeze(t *testing.T) {
 	h.serves("main")
 }
 
-// A handshake that is in progress goes on while the listener is frozen.
+// A handshake that is in progress continues while the listener is frozen.
 func TestHandshakeGoesOnWhileFrozen(t *testing.T) {
 	h := open(t, Options{ProxyFrom: networks("127.0.0.0/8"), HandshakeTimeout: testTimeout})
 	conn := h.say("PROXY TCP4 10.0.0.1 10.0.0.2 ")
@@ -95,7 +95,7 @@ func (b blocking) Serve(_ net.Conn, _ func(bool)) error {
 	return errors.New("refused")
 }
 
-// A listener that cannot freeze in time goes on as if nothing had been.
+// A listener that cannot freeze in time continues as if nothing had been.
 func TestFreezeInVain(t *testing.T) {
 	b := blocking{make(chan struct{}), make(chan struct{})}
 	h := openFor(t, Options{}, func(string) Server { return b })

@@ -61,7 +61,7 @@ func (r *recorder) writeEarly() error {
 	return nil
 }
 
-// writeUsers writes the users that a session holds, in steps. Between two steps the hub goes on, and fills
+// writeUsers writes the users that a session holds, in steps. Between two steps the hub continues, and fills
 // the buffer. When that is half full, what it holds is written first: a capture that missed PDUs for the
 // sake of the users would be of less use.
 func (r *recorder) writeUsers(ctx context.Context, s seat) error {

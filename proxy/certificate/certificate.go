@@ -89,7 +89,7 @@ func (s *Source) Exchange(files Files) (changed bool, err error) {
 }
 
 // exchange puts the content of the files in force, unless that is in force already or has a fault. Called
-// under mu; handshakes go on meanwhile.
+// under mu; handshakes continue meanwhile.
 func (s *Source) exchange(files Files) (changed bool, err error) {
 	contents, err := read(files, s.stable)
 	if err != nil {

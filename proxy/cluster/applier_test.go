@@ -164,7 +164,7 @@ func (*awayLog) Begin(ctx context.Context) ([]order.Entry, order.Position, error
 	return nil, order.Position{}, errors.New("no server of the bus is connected")
 }
 
-// A hub that starts without the bus logs why it cannot enter before it goes on alone.
+// A hub that starts without the bus logs why it cannot enter before it continues alone.
 func TestLogsWhyItCannotBegin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := new(logtest.Lines)

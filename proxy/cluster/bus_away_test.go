@@ -97,7 +97,7 @@ func TestElection(t *testing.T) {
 	})
 }
 
-// Without the bus a hub goes on with its own peers, and comes back.
+// Without the bus a hub continues with its own peers, and comes back.
 func TestAloneAndBack(t *testing.T) {
 	inWorld(t, func(w *world) {
 		all := w.hubs(2)

@@ -10,7 +10,7 @@ import (
 	"switchyard/proxy/order"
 )
 
-// A member can go on in another process of the same hub, with the same number and incarnation. The
+// A member can continue in another process of the same hub, with the same number and incarnation. The
 // other hubs notice only that it says nothing for a while:
 //
 //	old   Ordered stands still ─▶ Export: nothing is appended from here on ─▶ Depart, or Stay
@@ -21,7 +21,7 @@ import (
 // A process that entered again would not do. Its sessions would join again, and until then the
 // other hubs would know its users as offline, and a PDU for one of them would be lost.
 
-// A Checkpoint is what another process needs to go on as the same member.
+// A Checkpoint is what another process needs to continue as the same member.
 type Checkpoint struct {
 	Origin  order.Origin
 	Last    order.Entry    // what was read last, without the record
@@ -44,7 +44,7 @@ type Checkpoint struct {
 func (m *Member) Movable() error { return m.Status().movable() }
 
 // movable is Member.Movable by one status. A hub that enters, or is alone, has no place in the order from
-// which another process could go on.
+// which another process could continue.
 func (s *Status) movable() error {
 	switch {
 	case s.State != Together && s.State != Waiting:
@@ -82,7 +82,7 @@ func (c *membership) checkpoint(now time.Time) Checkpoint {
 		Heard: now.Sub(c.heard), Proved: now.Sub(c.proved), Counts: c.counts}
 }
 
-// Stay undoes Export: the other process does not go on.
+// Stay undoes Export: the other process does not continue.
 func (m *Member) Stay() {
 	m.out.mu.Lock()
 	defer m.out.mu.Unlock()
@@ -96,7 +96,7 @@ func (m *Member) Depart() {
 	m.end()
 }
 
-// Continue makes a member that has not started go on from a checkpoint. After an error it is unusable.
+// Continue makes a member that has not started continue from a checkpoint. After an error it is unusable.
 func (m *Member) Continue(p Checkpoint) error {
 	now := time.Now()
 	if err := m.membership.continueAt(now, p); err != nil {
@@ -113,7 +113,7 @@ func (m *Member) Continue(p Checkpoint) error {
 	return nil
 }
 
-// continueAt makes a new membership go on from the checkpoint. Times in it are ages, and count from now.
+// continueAt makes a new membership continue from the checkpoint. Times in it are ages, and count from now.
 func (c *membership) continueAt(now time.Time, p Checkpoint) error {
 	if p.Origin.Hub != c.origin.Hub {
 		return fmt.Errorf("the running program is hub %d of the cluster, and cluster.hub says %d", p.Origin.Hub, c.origin.Hub)

@@ -8,7 +8,7 @@ import (
 	"switchyard/proxy/order"
 )
 
-// The process that goes on gives numbers to what waits, so from Export on the old one says nothing.
+// The process that continues gives numbers to what waits, so from Export on the old one says nothing.
 func TestNothingIsAppendedAfterExport(t *testing.T) {
 	m := New(&earlyLog{}, settingsOf(new(fakeHub)))
 	m.out.outbox.Resume()

@@ -24,7 +24,7 @@ import (
 	"switchyard/proxy/order/ordertest"
 )
 
-// A mover is a hub that goes on in another process now and then. It has no tenant, whose connections
+// A mover is a hub that continues in another process now and then. It has no tenant, whose connections
 // would have to be sockets.
 type mover struct {
 	t      *testing.T
@@ -195,7 +195,7 @@ func (m *mover) move(fails bool, frozen time.Duration, stays func() bool) {
 	if got := m.hub.AsideEntries(); got != aside {
 		m.t.Errorf("standby sessions have reported %d users, want %d", got, aside)
 	}
-	time.Sleep(frozen) // the sender and the bus go on
+	time.Sleep(frozen) // the sender and the bus continue
 	if fails {
 		m.member.Close()
 		*m = was
@@ -222,7 +222,7 @@ func (m *mover) move(fails bool, frozen time.Duration, stays func() bool) {
 }
 
 // A hub whose process is exchanged again and again, in the middle of everything, and whose bus loses,
-// doubles and delays, goes on as one that is not: a peer of it that says nothing gets byte for byte
+// doubles and delays, continues as one that is not: a peer of it that says nothing gets byte for byte
 // what such a peer of another hub gets. Nothing is lost, doubled or out of order, and nobody is told
 // that users have come or gone, but by what their servers say.
 func TestMovedHubGoesOnAsTheOther(t *testing.T) { playMovesOf(t, 0, 20) }

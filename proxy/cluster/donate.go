@@ -16,7 +16,7 @@ import (
 // a goroutine sends it.
 
 // export sends the state as of the last entry to a hub that has entered there. It copies the whole state
-// before it returns, because the applier goes on with the next record; the goroutine of donate sends the
+// before it returns, because the applier continues with the next record; the goroutine of donate sends the
 // copy.
 func (c *membership) export(now time.Time, to order.Origin) {
 	var chunks [][]byte

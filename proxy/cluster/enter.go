@@ -54,7 +54,7 @@ func (c *membership) forgetPositions() {
 	c.last, c.lastAt, c.entered, c.table = order.Position{}, time.Time{}, order.Entry{}, order.TableSum{}
 }
 
-// reenter enters again although the log can be read on. Until its Enter comes back, the hub goes on
+// reenter enters again although the log can be read on. Until its Enter comes back, the hub continues
 // with what the others say: a hub that was declared gone has everything to read that they have said
 // since.
 func (c *membership) reenter(now time.Time, why string) {
@@ -230,7 +230,7 @@ func (c *membership) importState(now time.Time) {
 
 // refuse handles a state that is none, before anything has changed. Its donor may be of another
 // release, or this hub: then the next state is none, either. So tick asks again, after answerTime, and
-// the state that came is no sign that this hub need not go on alone.
+// the state that came is no sign that this hub need not continue alone.
 func (c *membership) refuse(now time.Time, err error) {
 	c.log.Error("the state from another hub cannot be used; entering again", "error", err)
 	c.answered, c.proved = now, c.unproved

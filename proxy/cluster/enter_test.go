@@ -89,7 +89,7 @@ func TestDonorDies(t *testing.T) {
 	})
 }
 
-// A donor that lives and sends nothing does not keep a hub out for ever: it goes on alone.
+// A donor that lives and sends nothing does not keep a hub out for ever: it continues alone.
 func TestDonorIsSilent(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.hub(1)
@@ -106,7 +106,7 @@ func TestDonorIsSilent(t *testing.T) {
 	})
 }
 
-// A hub that can use no state asks for one every few seconds, and goes on alone meanwhile. What it would
+// A hub that can use no state asks for one every few seconds, and continues alone meanwhile. What it would
 // say as a member is not kept for each try.
 func TestStateIsRefused(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -239,7 +239,7 @@ func TestRestartOfTheOnlyHub(t *testing.T) {
 	})
 }
 
-// Chunks of two donors are not put together: the first donor goes on, and the other one is refused.
+// Chunks of two donors are not put together: the first donor continues, and the other one is refused.
 func TestStateOfTwoDonors(t *testing.T) {
 	s := settingsOf(new(fakeHub))
 	c := newMembership(s, newOutgoing(1, s.Window, s.Queue, s.Room))

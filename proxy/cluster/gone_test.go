@@ -16,7 +16,7 @@ import (
 const memberTimeout = 2500 * time.Millisecond
 
 // However long the bus stands still, no hub declares another one gone that lives, although records
-// arrive late when it goes on.
+// arrive late when it continues.
 func TestStandstillOfTheBus(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.settings = func(s *Settings) { s.MemberTimeout, s.AloneAfter = memberTimeout, 0 }

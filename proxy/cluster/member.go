@@ -96,7 +96,7 @@ type Member struct {
 	asks       chan chan *Status // sent to by Fresh; the applier answers each once
 	leaves     chan struct{}     // sent to by Leave; received by the applier
 	entered    atomic.Bool
-	moved      atomic.Bool   // another process goes on; set while the tenant is frozen
+	moved      atomic.Bool   // another process continues; set while the tenant is frozen
 	left       chan struct{} // closed by the applier when Leave may return
 	status     atomic.Pointer[Status]
 	running    sync.WaitGroup // all goroutines
@@ -124,7 +124,7 @@ func New(l Log, s Settings) *Member {
 	return m
 }
 
-// Start makes the hub enter the cluster, or go on from the checkpoint that Continue was given.
+// Start makes the hub enter the cluster, or continue from the checkpoint that Continue was given.
 func (m *Member) Start() {
 	m.running.Go(m.apply)
 	if m.continues {

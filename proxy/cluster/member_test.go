@@ -148,7 +148,7 @@ func TestLastWords(t *testing.T) {
 	})
 }
 
-// If as much is under way as may be, peers wait, and go on when there is room.
+// If as much is under way as may be, peers wait, and continue when there is room.
 func TestOrderFull(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.settings = func(s *Settings) { s.Window, s.Queue = 4<<10, 16<<10 }

@@ -70,7 +70,7 @@ type membership struct {
 	draw     func() uint32                                // draws an incarnation
 	begin    func()                                       // begins to read the log; begun is called once for each call
 	donate   func(from, to order.Origin, chunks [][]byte) // sends the state
-	audible  func(f func())                               // calls f, which may take seconds, while the others go on hearing this hub
+	audible  func(f func())                               // calls f, which may take seconds, while the others keep hearing this hub
 
 	phase  phase
 	alone  bool

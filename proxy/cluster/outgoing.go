@@ -30,7 +30,7 @@ type outgoing struct {
 	mu        sync.Mutex  // guards what follows
 	outbox    *order.Outbox
 	wakes     time.Time // when the sender wakes by itself; zero: it does not
-	stopped   bool      // nothing is to be appended, as another process may go on
+	stopped   bool      // nothing is to be appended, as another process may continue
 	alone     bool
 	kept      []order.Record // said and not applied, alone
 	keptBytes int

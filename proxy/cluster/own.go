@@ -19,7 +19,7 @@ func (c *membership) readOwn(now time.Time, r *order.Record) {
 }
 
 // checkOwn tells the outbox that a record of this hub has come back, and reports whether what the hub
-// says goes on counting. All hubs count a record by its number, so one that somebody else has said in
+// says keeps counting. All hubs count a record by its number, so one that somebody else has said in
 // this hub's name takes the place of the hub's own, or keeps later ones from counting:
 //
 //	            counts                          is ignored

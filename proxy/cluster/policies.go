@@ -3,7 +3,7 @@ package cluster
 import "slices"
 
 // Each hub judges by its own files. While they are exchanged one hub after the other, hubs judge
-// differently, and a hub that was forgotten goes on doing so. A hub with a staged release judges by two
+// differently, and a hub that was forgotten keeps doing so. A hub with a staged release judges by two
 // policies, and tells both sums:
 //
 //	hub 1   new          differs from hub 3

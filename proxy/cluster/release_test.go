@@ -14,7 +14,7 @@ func (w *world) knows(least, most uint8) {
 	w.release = func(c *membership) { c.rules = order.Range{Least: least, Most: most} }
 }
 
-// Hubs are brought to a later release one after the other, and the tenant goes on. The highest rules
+// Hubs are brought to a later release one after the other, and the tenant continues. The highest rules
 // that all members know are in force. A release that knows no common ones can enter when the last hub
 // of the old one has left, and its hub and the others say why.
 func TestRollingUpgrade(t *testing.T) {
@@ -131,7 +131,7 @@ func TestUnreadableFormat(t *testing.T) {
 }
 
 // A hub starts with the number of one of a later release, which runs: it fails, and begins no tenant beside
-// that. If it is the one that runs, it goes on.
+// that. If it is the one that runs, it continues.
 func TestNumberOfALaterRelease(t *testing.T) {
 	inWorld(t, func(w *world) {
 		speaks := func(says func(order.Kind)) {

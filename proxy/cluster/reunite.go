@@ -37,7 +37,7 @@ func (c *membership) reunite(now time.Time, r *order.Record) {
 	}
 }
 
-// resume lets the outbox go on, when all that were members of a lost log are back, or are not within
+// resume lets the outbox continue, when all that were members of a lost log are back, or are not within
 // reuniteTime.
 func (c *membership) resume(now time.Time) {
 	if c.phase != member || !c.waits {

@@ -29,7 +29,7 @@ type Counts struct {
 	Entered map[string]uint64        // by why it entered
 	FellOut map[order.Reason]uint64
 	Gone    uint64 // hubs that ceased to be members
-	Alone   uint64 // times that it went on alone
+	Alone   uint64 // times that it continued alone
 }
 
 func newCounts() Counts {

@@ -22,7 +22,7 @@ type Cluster struct {
 	Window        Size     // bytes of a tenant that may be under way
 	Queue         Size     // bytes of a tenant that may wait behind these
 	MemberTimeout Duration // after which a hub of which nothing was read is gone
-	AloneAfter    Duration // without the bus, after which this hub goes on alone; zero is never
+	AloneAfter    Duration // without the bus, after which this hub continues alone; zero is never
 	StandbyLinks  bool     // sessions get nothing until they declare themselves master
 }
 
@@ -84,7 +84,7 @@ var checkBusServer = check{`^(tls|nats)://[^/@?#]+:[0-9]+/*$`, func(text string)
 }}
 
 // checkCluster requires what belongs together: a name with a number and servers, a certificate with its
-// key, a log that holds several windows, and more time before a hub goes on alone than before it is
+// key, a log that holds several windows, and more time before a hub continues alone than before it is
 // declared gone.
 func (r *reader) checkCluster() {
 	const name, hub, servers, certificate, key = "cluster.name", "cluster.hub", "cluster.servers", "cluster.certificate", "cluster.key"

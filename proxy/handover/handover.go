@@ -14,7 +14,7 @@ import (
 )
 
 // Both processes speak in turn until the descriptors move. Only the old process decides, and it
-// goes on serving if anything fails above the line:
+// keeps serving if anything fails above the line:
 //
 //	old                                 new
 //	hello    ─────────────────────────▶          Ask

@@ -96,7 +96,7 @@ func isBlocking(t testing.TB, c syscall.Conn) (blocking bool) {
 	return blocking
 }
 
-// Whatever the new process refuses, the old one is told why, and goes on.
+// Whatever the new process refuses, the old one is told why, and continues.
 func TestNewProcessRefuses(t *testing.T) {
 	for at, step := range map[string]Step{
 		"Offer": StepOffer, "Listener": StepReady, "Process": StepReady, "Tenant": StepReady, "Presence": StepReady,

@@ -50,7 +50,7 @@ func open(t testing.TB) (fd int) {
 	return int(f.Fd())
 }
 
-// Whatever the new process says, the old one finds fault with it, and goes on.
+// Whatever the new process says, the old one finds fault with it, and continues.
 func TestNewProcessLies(t *testing.T) {
 	file := open(t)
 	files := func(n int) []int { return slices.Repeat([]int{file}, n) }

@@ -9,7 +9,7 @@ import (
 
 // Old is what the old process does in HandOver.
 type Old interface {
-	// Freeze stops everything until ctx is done. If it fails, everything goes on as before.
+	// Freeze stops everything until ctx is done. If it fails, everything continues as before.
 	Freeze(ctx context.Context) error
 	// Send sends all that moves.
 	Send(to *Sender) error

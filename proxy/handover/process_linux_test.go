@@ -187,7 +187,7 @@ var places = map[string]Step{
 	"Presence": StepReady, "Session 0": StepReady, "Session 100": StepReady, "Ready": StepReady,
 }
 
-// Wherever the new process dies or hangs before go, the old one goes on with all of its sockets.
+// Wherever the new process dies or hangs before go, the old one continues with all of its sockets.
 func TestNewProcessFails(t *testing.T) {
 	flat(t)
 	o := newOld(t, mostTogether+1)

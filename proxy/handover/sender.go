@@ -86,7 +86,7 @@ func (s *Sender) Presence(chunk []byte) error {
 
 // Session sends a connection of the tenant that was begun last, with what was read from it and not
 // handled, and what is to be written to it. The bytes are copied. A caller that has the socket in an
-// epoll set takes it out before it closes its own descriptor: the set would go on reporting the
+// epoll set takes it out before it closes its own descriptor: the set would keep reporting the
 // socket, which the other process keeps open.
 func (s *Sender) Session(state any, socket syscall.Conn, input, due []byte) error {
 	s.sent.Sessions++

@@ -33,7 +33,7 @@ import (
 // Handover, so that they add up and never decrease. The first hub still has the seat and may
 // deliver them.
 
-// A State is what a hub has counted, for a hub in another process to go on from. The fields
+// A State is what a hub has counted, for a hub in another process to continue from. The fields
 // are those of Counts unless they say something else.
 type State struct {
 	Sessions  uint64 // the last session number given
@@ -138,7 +138,7 @@ func (c *commandCounts) export(of pdu.CommandID) CommandState {
 
 // leaveOut counts a seat that does not move. Called under hub.mu.
 func (st *State) leaveOut(s *Seat) {
-	sent := s.writer.sent.Load() // once, as its writer may go on
+	sent := s.writer.sent.Load() // once, as its writer may continue
 	st.Delivered += sent
 	st.BytesOut += s.writer.sentBytes.Load()
 	if s.Session() != 0 {

@@ -21,7 +21,7 @@ type fleet struct {
 	active  *policy.Active
 	hubs    []*fleetHub
 	log     []*spoken
-	local   map[int][]func() // for the lone hub, before it goes on at that place of the log
+	local   map[int][]func() // for the lone hub, before it continues at that place of the log
 	lone    *Hub
 	servers []*msgServer
 }

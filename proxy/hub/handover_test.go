@@ -97,7 +97,7 @@ func (p *pair) handOver(unhandled map[*twins][]byte) (resumed map[*twins][]byte)
 	return resumed
 }
 
-// importInto returns a hub that goes on from the state of old.
+// importInto returns a hub that continues from the state of old.
 func (p *pair) importInto(old *Hub, move func(*Seat) bool) *Hub {
 	var chunks [][]byte
 	if err := old.ExportPresence(move, func(chunk []byte) error {

@@ -17,7 +17,7 @@ import (
 // restored seats lie before it, see Restore.
 const sideBegins = 1 << 32
 
-// Import makes a new hub, which has no seats yet, go on from the state that another one has
+// Import makes a new hub, which has no seats yet, continue from the state that another one has
 // exported. The function next returns the chunks of its user table one after the other, and
 // is called until the end of the table. At an error the hub is unusable.
 func (h *Hub) Import(st State, next func() (chunk []byte, err error)) error {
@@ -126,7 +126,7 @@ func (c *commandCounts) add(one *CommandState) {
 
 // Restore gives the peer the seat that Seat.Export has exported, in a hub that has imported
 // the state. What is due comes first: it is an edit at the place where the seat's log begins.
-// Nothing is counted, and taps see nothing, because the session goes on. Errors do not name the
+// Nothing is counted, and taps see nothing, because the session continues. Errors do not name the
 // session.
 func (h *Hub) Restore(p Peer, st SeatState, due []byte) (*Seat, error) {
 	if err := st.check(due); err != nil {

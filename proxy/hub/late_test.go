@@ -49,7 +49,7 @@ func TestLateSessionsInAnUpgrade(t *testing.T) {
 	hubtest.Conserved(t, b.Hub)
 }
 
-// exchange has another process go on as the hub. None of the connections moves.
+// exchange has another process continue as the hub. None of the connections moves.
 func (m *fleetHub) exchange() {
 	t := m.all.t
 	t.Helper()

@@ -195,7 +195,7 @@ func TestMemory(t *testing.T) {
 }
 
 // Trim frees what was not needed since the last Trim, and nothing else: a seat that
-// goes on as before allocates nothing.
+// continues as before allocates nothing.
 func TestTrimKeepsWhatIsNeeded(t *testing.T) {
 	s := newLagTest()
 	room := s.stalled.EditCap

@@ -25,7 +25,7 @@ func (l *lone) connect(w *sharedPeer) {
 
 func (l *lone) handle(w *sharedPeer, pdus []byte) { l.of[w].Send(l.t, pdus) }
 
-// freeze keeps what the peer received. Its session goes on.
+// freeze keeps what the peer received. Its session continues.
 func (l *lone) freeze(w *sharedPeer) {
 	if _, frozen := l.got[w]; !frozen {
 		l.got[w] = bytes.Clone(l.of[w].Read())

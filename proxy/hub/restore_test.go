@@ -21,7 +21,7 @@ func emptyTable() func() ([]byte, error) {
 
 func noSeat(*Seat) bool { return false }
 
-// nextHub returns a hub that goes on from the state of another one, after change.
+// nextHub returns a hub that continues from the state of another one, after change.
 func nextHub(t *testing.T, change func(*State)) (*Hub, error) {
 	t.Helper()
 	old := newHub(commonRules())

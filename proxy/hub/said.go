@@ -233,7 +233,7 @@ func (o *ordering) pop() {
 }
 
 // Abandon gives up what is under way, because Apply will not be called again, and releases the
-// generations that judged it. Counts.Underway goes on counting it. For a lone hub it is a no-op.
+// generations that judged it. Counts.Underway keeps counting it. For a lone hub it is a no-op.
 func (h *Hub) Abandon() {
 	if h.order == nil {
 		return

@@ -183,7 +183,7 @@ type likeness struct{ common, alone int } // alone: that no third session holds
 // announced. If it holds none alone, it has to hold at least half of those that are announced, and
 // otherwise at least a tenth. Of several sessions it is the one with the most in common.
 //
-// Users whom others hold as well say little: the session goes on holding those who have logged out at
+// Users whom others hold as well say little: the session keeps holding those who have logged out at
 // its msg_server and not elsewhere, and in months these can become more than all others.
 func (h *Hub) findReplaced(session uint64, as ordered, info body.OnlineUserInfo) (replaced uint64) {
 	if as.Source == 0 {

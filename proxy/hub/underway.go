@@ -95,7 +95,7 @@ func (r *run) export() RunState {
 	return st
 }
 
-// RestoreUnderway makes a hub go on with what is under way, after the seats that have moved were
+// RestoreUnderway makes a hub continue with what is under way, after the seats that have moved were
 // restored. Nothing may be said before, and the order already has what is under way. If the first hub
 // judged some of it in a stage, its two policies are not compared about that.
 func (h *Hub) RestoreUnderway(all Underway) error {

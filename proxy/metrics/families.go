@@ -145,7 +145,7 @@ var (
 	clusterEntered   = counter("cluster_entered_total", "Times that this hub became a member, by why it entered.", "tenant", "why")
 	clusterFellOut   = counter("cluster_fell_out_total", "Times that this hub could not read the log on, by reason.", "tenant", "reason")
 	clusterGone      = counter("cluster_gone_total", "Other hubs that ceased to be members.", "tenant")
-	clusterAlone     = counter("cluster_alone_total", "Times that this hub went on alone.", "tenant")
+	clusterAlone     = counter("cluster_alone_total", "Times that this hub continued alone.", "tenant")
 	clusterTables    = counter("cluster_table_mismatch_total", "Checks at which not all members had the same user table.", "tenant")
 	clusterPolicies  = gauge("cluster_policy_mismatch", "Other members that have no policy in common with this hub.", "tenant")
 )

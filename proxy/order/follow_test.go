@@ -7,7 +7,7 @@ import (
 	"switchyard/proxy/order"
 )
 
-// A hub that was declared gone goes on with what the others say. One that lives is heard by
+// A hub that was declared gone continues with what the others say. One that lives is heard by
 // whatever it says, also behind a hole.
 func TestFollow(t *testing.T) {
 	now, at := time.Unix(0, 0), order.Position{Epoch: 1, Sequence: 10}

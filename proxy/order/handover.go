@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A hub that stays a member can go on in another process. The new process says under the same origin,
+// A hub that stays a member can continue in another process. The new process says under the same origin,
 // with the next number, so what was under way must have the same numbers there: nothing may be
 // said from Outbox.Export on in the old one.
 //
@@ -57,7 +57,7 @@ func (o *Outbox) Export(now time.Time) OutboxState {
 	return st
 }
 
-// ContinueOutbox returns the outbox that goes on from the state, and says again what is under way.
+// ContinueOutbox returns the outbox that continues from the state, and says again what is under way.
 // Copies of that, which the log may hold already, are no sign of a loss.
 func ContinueOutbox(now time.Time, st OutboxState, window, queue int) (*Outbox, error) {
 	o := NewOutbox(st.Origin.Hub, st.Origin.Incarnation, window, queue)
@@ -133,7 +133,7 @@ func (c *Census) Export(now time.Time) CensusState {
 	return st
 }
 
-// ContinueCensus returns the census that goes on from the state. The hub is the same process to the
+// ContinueCensus returns the census that continues from the state. The hub is the same process to the
 // other hubs, so nobody takes the two processes for rivals.
 func ContinueCensus(now time.Time, hub uint16, st CensusState) *Census {
 	c := NewCensus(hub, st.Process)

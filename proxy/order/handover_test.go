@@ -10,7 +10,7 @@ import (
 	"switchyard/pdu"
 )
 
-// An outbox that goes on in another process says the same under the same numbers, long records in the
+// An outbox that continues in another process says the same under the same numbers, long records in the
 // middle of their parts as well, and counts on.
 func TestContinueOutbox(t *testing.T) {
 	for seed := range uint64(8) {

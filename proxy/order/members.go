@@ -98,7 +98,7 @@ func (m *Members) Forget() {
 }
 
 // Follow returns a copy for a hub that is to enter again and knows the members' state as of what it
-// read last. The copy goes on with what the others say, until the hub has entered. It is no member.
+// read last. The copy continues with what the others say, until the hub has entered. It is no member.
 func (m *Members) Follow() *Members {
 	f := *m
 	f.self, f.in, f.slots = Origin{}, true, make(map[uint16]*slot, len(m.slots))

@@ -239,7 +239,7 @@ func (o *Outbox) goBack() {
 }
 
 // Heard is called for every record of another hub that is read. After a pause it shows that the log
-// goes on.
+// continues.
 func (o *Outbox) Heard(now time.Time) {
 	pause := now.Sub(o.again.heard) > probeAfter
 	o.again.heard = now

@@ -168,7 +168,7 @@ func TestSaidAfterProbe(t *testing.T) {
 	b.wantWake(500 * time.Millisecond)
 }
 
-// Rule 3: the log goes on, so a probe at once; but not for what was said a moment ago.
+// Rule 3: the log continues, so a probe at once; but not for what was said a moment ago.
 func TestHeardAfterPause(t *testing.T) {
 	b := newBox(t, 1000, 1000)
 	b.Heard(b.now)

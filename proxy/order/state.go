@@ -52,7 +52,7 @@ func (s *slot) append(b []byte) []byte {
 	return append(b, s.long.bytes...)
 }
 
-// Import makes this hub go on from the state that the donor has exported at this hub's Enter. The
+// Import makes this hub continue from the state that the donor has exported at this hub's Enter. The
 // records that were read since are to be given to Next afterwards; those before are Early. After an
 // error nothing has changed.
 func (m *Members) Import(now time.Time, b []byte) error {

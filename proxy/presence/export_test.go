@@ -68,7 +68,7 @@ func tableOf(d *Directory) map[uint32]known {
 	return all
 }
 
-// A Directory that is exported and imported in the middle of a random history goes on as
+// A Directory that is exported and imported in the middle of a random history continues as
 // the model does. At the export some holders are still leaving.
 func TestImportedDirectoryAgreesWithModel(t *testing.T) {
 	for _, size := range []struct{ peers, users int }{{1, 1}, {2, 2}, {3, 4}, {8, 5}, {4, 60}} {

@@ -89,7 +89,7 @@ func (srv *server) close() {
 	}
 	for name, s := range srv.tenants {
 		s.dropLoads()
-		if srv.succeeded != nil { // another process goes on with its accounts
+		if srv.succeeded != nil { // another process continues with its accounts
 			s.close()
 			continue
 		}

@@ -16,7 +16,7 @@ import (
 )
 
 // The hubs of a cluster serve a tenant as if they were one. A tenant is served when its hub has
-// entered: it has the state that the others have, or goes on alone.
+// entered: it has the state that the others have, or continues alone.
 //
 //	prepare   openLog            a fault of the configuration shows
 //	admit     joinCluster        the member begins to enter

@@ -90,7 +90,7 @@ func TestClusterKeysWaitForARestart(t *testing.T) {
 	s.stop(nil)
 }
 
-// A tenant goes on in another process only as the same hub of the same cluster.
+// A tenant continues in another process only as the same hub of the same cluster.
 func TestDifferentPlaces(t *testing.T) {
 	t.Parallel()
 	c := config.Default()

@@ -15,7 +15,7 @@ import (
 // What the new process could serve with is compared with what is in force, before and once more right
 // before the handover. Each side describes itself by texts, and the old process compares them.
 
-// compare returns why the new process would not go on with what is in force. An upgrade changes the
+// compare returns why the new process would not continue with what is in force. An upgrade changes the
 // program and nothing else: other policies, clusters and sockets need a reload or a restart first.
 // All differences are returned at once, each with its remedy.
 func (srv *server) compare(o handover.Offer) error {

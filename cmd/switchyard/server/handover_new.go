@@ -195,7 +195,7 @@ func (t *taker) Presence(chunk []byte) error {
 }
 
 // Session adds a session to the tenant that came last, with the bytes that the old process had read
-// and not handled, and those that are due to the peer. The connection goes on in the middle of
+// and not handled, and those that are due to the peer. The connection continues in the middle of
 // either.
 func (t *taker) Session(state json.RawMessage, conn *net.TCPConn, input, due []byte) error {
 	if err := t.finishTenant(); err != nil {
@@ -220,7 +220,7 @@ func (t *taker) Session(state json.RawMessage, conn *net.TCPConn, input, due []b
 	return nil
 }
 
-// finishTenant makes the hub of the tenant that came last go on from its state, unless it does
+// finishTenant makes the hub of the tenant that came last continue from its state, unless it does
 // already.
 func (t *taker) finishTenant() error {
 	if t.tenant == nil {
@@ -243,7 +243,7 @@ func (t *taker) finishTenant() error {
 	return nil
 }
 
-// continueAt makes the tenant that came last go on as a member of its cluster, after begin.
+// continueAt makes the tenant that came last continue as a member of its cluster, after begin.
 func (t *taker) continueAt(encoded []byte) error {
 	var p clusterRecord
 	if err := gob.NewDecoder(bytes.NewReader(encoded)).Decode(&p); err != nil {
@@ -309,5 +309,5 @@ func (t *taker) begin() {
 	if err := srv.openAdmin(t.admin, t.lastHour); err != nil { // the token files have changed since Process
 		srv.log.Error("admin has stopped answering", "error", err)
 	}
-	srv.checkAgain() // files may have changed since Offer; a release in stages goes on
+	srv.checkAgain() // files may have changed since Offer; a release in stages continues
 }

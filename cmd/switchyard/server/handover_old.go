@@ -26,7 +26,7 @@ import (
 //	Send            sockets, the state of each tenant, its sessions with what they carry
 //	                the new process says that it is ready; go is the point of no return
 //	leave           writes what is due to sessions that did not move, and exits
-//	Thaw            in place of leave, if anything failed: everything goes on
+//	Thaw            in place of leave, if anything failed: everything continues
 //
 // Peers notice a pause of some milliseconds. Until go, nothing has changed that cannot be undone.
 
@@ -37,7 +37,7 @@ const mostCarried = 64 << 20
 // spareDescriptors is how many descriptors the new process needs besides those of sessions.
 const spareDescriptors = 100
 
-// considerOffer goes on with the upgrade when the new process has said what it could serve with.
+// considerOffer continues with the upgrade when the new process has said what it could serve with.
 func (srv *server) considerOffer(o offered) {
 	srv.warnDamage() // which askSuccessor may have found
 	u := srv.upgrade
@@ -137,7 +137,7 @@ func (g *giver) freezeAll(ctx context.Context) error {
 	return <-errs
 }
 
-// Thaw ends the new process, and lets everything go on.
+// Thaw ends the new process, and lets everything continue.
 func (g *giver) Thaw() {
 	g.to.end("the handover failed", 0)
 	g.thawAll()

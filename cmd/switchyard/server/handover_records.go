@@ -53,7 +53,7 @@ type tenantRecord struct {
 	Weighed  *policy.Weighed          `json:",omitempty"` // by those, and by the one that is under way
 }
 
-// A clusterRecord is what a tenant's membership of a cluster needs to go on. It is encoded with gob, as it can have
+// A clusterRecord is what a tenant's membership of a cluster needs to continue. It is encoded with gob, as it can have
 // all that is under way.
 type clusterRecord struct {
 	Member   cluster.Checkpoint

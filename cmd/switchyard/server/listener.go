@@ -59,7 +59,7 @@ func invalidKey(c *config.Config, key string, err error) error {
 func (p *plan) prepareListener(c config.Listener) (*listener, error) {
 	l := &listener{config: c}
 	// A listener is the same one as long as its name is, which is its address: its connections,
-	// counts and options go on.
+	// counts and options continue.
 	before := p.server.listeners[c.Name]
 	if before != nil {
 		l.socket, l.admission = before.socket, before.admission
@@ -110,7 +110,7 @@ func (p *plan) listen(address string) (net.Listener, error) {
 	return listenShared(address, sharing)
 }
 
-// removed returns the sockets in force that the plan does not go on with.
+// removed returns the sockets in force that the plan does not continue with.
 func (p *plan) removed() (sockets []net.Listener) {
 	for name, old := range p.server.listeners {
 		if !slices.ContainsFunc(p.config.Listeners, func(l config.Listener) bool { return l.Name == name }) {
@@ -251,7 +251,7 @@ func (l *listener) logOpen(log *slog.Logger) {
 }
 
 // stopAccepting frees the address. Existing connections stay open, and handshakes in progress go
-// on until close. If shared, another socket goes on with the port.
+// on until close. If shared, another socket continues with the port.
 func (l *listener) stopAccepting(shared bool) {
 	if l.admission == nil {
 		l.socket.Close()

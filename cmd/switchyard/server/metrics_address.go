@@ -55,7 +55,7 @@ func (p *plan) prepareMetrics() (*metricsAddress, error) {
 	return s, nil
 }
 
-// continues reports whether the address goes on under another configuration.
+// continues reports whether the address continues under another configuration.
 func (s *metricsAddress) continues(c config.Metrics) bool {
 	return c.Address != "" && config.SameAddress(s.config.Address, c.Address)
 }

@@ -353,7 +353,7 @@ func (s *served) dropLoads() {
 
 // close closes the tenant and its policies. Its connections have ended, or end now.
 func (s *served) close() {
-	if s.release != nil { // it goes on with the next start
+	if s.release != nil { // it continues with the next start
 		s.dropRelease()
 	}
 	s.tenant.Close()

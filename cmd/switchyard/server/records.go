@@ -178,7 +178,7 @@ func (srv *server) recordInForce(tenant string, s *served, before *policy.Genera
 // receipt returns what the server knows about a change to the policy in force, by which somebody can
 // judge later what it did: the routes before and after, and the tenant's counts. before is the
 // generation before it; nil if there was none. All counts are of one moment, so that they add up
-// while traffic goes on.
+// while traffic continues.
 func (s *served) receipt(before *policy.Generation) history.Receipt {
 	g := s.active.Acquire()
 	defer g.Release()
@@ -255,7 +255,7 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 		stable, gone := srv.earlier(checker, t, was.InForce)
 		if gone == nil {
 			stable.drift, stable.kept = lostIf(was.Lost), found.kept
-			return stable, nil // the release begins, or goes on, when that is in force
+			return stable, nil // the release begins, or continues, when that is in force
 		}
 		if !was.Holds(&record) {
 			found.drift = driftLost

@@ -183,7 +183,7 @@ func (srv *server) carryEvent(t config.Tenant, s *served, u *history.Underway, e
 	case e == release.Rollback:
 		srv.rollBackWaiting(t, s, u, history.Who{By: v.By}, v.Reason)
 	default:
-		return conflict("release %d goes on when its candidate is loaded; do that then, or end it by 'switchyard policy rollback'", u.Release)
+		return conflict("release %d continues when its candidate is loaded; do that then, or end it with 'switchyard policy rollback'", u.Release)
 	}
 	if v.Reconnect {
 		srv.reconnect(s, v)

@@ -39,7 +39,7 @@ func (srv *server) reloadConfiguration(requested bool) {
 			return
 		}
 	}
-	// The same content is being loaded already, and goes on.
+	// The same content is being loaded already, and continues.
 	if err == nil && srv.next.isFor(c, requested) {
 		return
 	}
@@ -197,7 +197,7 @@ func (srv *server) apply() error {
 // reloadPolicy begins to load the tenant's policy if it differs from the one in force. by caused
 // that; without a name, its files did.
 //
-//	what wanted finds            is being loaded already   goes on with that
+//	what wanted finds            is being loaded already   continues with that
 //	                             the one in force          keepPolicy
 //	                             another                   replace ─▶ swapPolicy
 //	an error                                               refuse: the one in force stays
@@ -255,7 +255,7 @@ func (srv *server) keepPolicy(t config.Tenant, s *served, found candidate, reque
 	}
 }
 
-// refuse reports that a tenant's policy is refused; the one in force goes on. The same file is
+// refuse reports that a tenant's policy is refused; the one in force continues. The same file is
 // counted and recorded once, however often it is read.
 func (srv *server) refuse(t config.Tenant, s *served, found candidate, err error, requested bool) {
 	about := "tenant " + t.Name

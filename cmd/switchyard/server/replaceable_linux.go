@@ -32,7 +32,7 @@ func positionOf(notifies, tookOver bool) position {
 	return p
 }
 
-// unreplaceable returns why the service would end with this process although another one goes on;
+// unreplaceable returns why the service would end with this process although another one continues;
 // nil if it would not.
 //
 //	pid 1                                      the first process of a container, which ends with it

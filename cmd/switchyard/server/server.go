@@ -25,7 +25,7 @@
 //
 //	Releases in stages
 //	releases.go         what operators do to a tenant's policy
-//	staged_begin.go     a release begins, or goes on with other limits
+//	staged_begin.go     a release begins, or continues with other limits
 //	staged.go           its tick, in a goroutine of the tenant
 //	staged_carry.go     what it has decided is put in force and recorded
 //	release_signals.go  what may go wrong for a whole tenant during it
@@ -233,7 +233,7 @@ func Serve(load Loader, sandbox wasm.Sandbox, env []string, stderr io.Writer) er
 
 // Embed is Serve for a command that is more than a server: it also drains when ctx is done, calls
 // serving once when all tenants are served, and refuses to be upgraded, because another process
-// would not go on with the rest of the command.
+// would not continue with the rest of the command.
 func Embed(ctx context.Context, load Loader, sandbox wasm.Sandbox, stderr io.Writer, serving func()) error {
 	srv := newServer(load, sandbox)
 	srv.embedder = serving

@@ -47,7 +47,7 @@ const (
 // leaveToSuccessor makes a socket receive no further connections, and returns when those that it
 // has are accepted: closing it would reset them. A filter drops the first packet of a connection
 // (with SYN, without ACK) from then on, so a peer that connects meanwhile tries again, and finds
-// the successor. A handshake in progress goes on:
+// the successor. A handshake in progress continues:
 //
 //	0 ms      the filter is attached: no further handshake begins at this socket
 //	200 ms    those in progress are complete, and wait to be accepted

@@ -16,7 +16,7 @@ import (
 )
 
 // Policies that are fetched from addresses. An address that is not reached changes nothing: the
-// policy in force goes on, and a start takes what was in force from the history's files.
+// policy in force continues, and a start takes what was in force from the history's files.
 //
 //	follow ──▶ remote.Sources asks each address ──▶ srv.fetched ──▶ reload ──▶ trust.Checker.Fetched
 

@@ -69,7 +69,7 @@ func acceptOf(c config.Release) map[pdu.CommandID]bool {
 var users = sync.OnceValue(table.SplitFields)
 
 // splitOf returns the split of a release: which users, or connections, obey the candidate. The salt
-// makes each release begin with other users, and go on with the same ones after a restart.
+// makes each release begin with other users, and continue with the same ones after a restart.
 func (srv *server) splitOf(t config.Tenant, id uint64, policies [2]*policy.Generation, rows release.Rows, least float64) *policy.Split {
 	salt := sha256.Sum256(fmt.Appendf(nil, "%s %d", t.Name, id))
 	s := &policy.Split{Stable: policies[0], Candidate: policies[1], Salt: binary.BigEndian.Uint64(salt[:]), Users: users(), Fuel: uint64(srv.config.WASM.Fuel)}
@@ -217,7 +217,7 @@ func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 	srv.log.Info("release continues with other limits", "tenant", t.Name, "release", r.id, "stage", string(r.carried.state), "share", r.carried.share)
 }
 
-// startRelease begins to compare a policy that is loaded with the one in force, or goes on with the
+// startRelease begins to compare a policy that is loaded with the one in force, or continues with the
 // release of it that a stop interrupted. The error is that of the gate. On an error the load still
 // owns the policy; otherwise the release does.
 //

@@ -205,7 +205,7 @@ func (srv *server) stopReleases(by, reason string) {
 	srv.recordReleases(true, by, reason)
 }
 
-// recordReleases records how far the releases are. A start goes on with those that were stopped, and
+// recordReleases records how far the releases are. A start continues with those that were stopped, and
 // takes the end of the process for the fault of the others.
 func (srv *server) recordReleases(stopped bool, by, reason string) {
 	for name, s := range srv.tenants {
@@ -222,7 +222,7 @@ func (srv *server) recordReleases(stopped bool, by, reason string) {
 	}
 }
 
-// endBreached ends the releases that were breached while the server drained: they do not go on with
+// endBreached ends the releases that were breached while the server drained: they do not continue with
 // the next start. The others were recorded before.
 func (srv *server) endBreached() {
 	for name, s := range srv.tenants {
@@ -259,14 +259,14 @@ func (srv *server) endInterrupted() {
 	}
 }
 
-// rollBackStopped rolls back a release that does not go on after a stop or an upgrade.
+// rollBackStopped rolls back a release that does not continue after a stop or an upgrade.
 func (srv *server) rollBackStopped(tenant string, u *history.Underway, by history.Who, reason string) {
 	entry := srv.record(history.Entry{Kind: history.RolledBack, Tenant: tenant, Release: u.Release, From: &u.Candidate, To: srv.records.State(tenant).InForce, Held: &u.Candidate,
 		Who: by, Reason: reason}, history.Receipt{})
 	srv.log.Error("release rolled back", "tenant", tenant, "release", u.Release, "candidate", u.Candidate.Short(), "by", by.By, "reason", reason, entry.attr())
 }
 
-// rollBackWaiting rolls back a release that would go on when its candidate is loaded. The stable
+// rollBackWaiting rolls back a release that would continue when its candidate is loaded. The stable
 // policy is in force.
 func (srv *server) rollBackWaiting(t config.Tenant, s *served, u *history.Underway, by history.Who, reason string) {
 	srv.rollBackStopped(t.Name, u, by, reason)

@@ -8,7 +8,7 @@ import (
 	"switchyard/proxy/admin"
 )
 
-// serveQuiet begins a release that goes on by itself, with what a tenant without traffic leads to.
+// serveQuiet begins a release that continues by itself, with what a tenant without traffic leads to.
 func serveQuiet(t *testing.T, onQuiet string) (*testServer, *staged) {
 	t.Parallel()
 	text := strings.Replace(stagedTenant(""), "manual", "staged", 1) +
@@ -43,7 +43,7 @@ func (s *testServer) wantStep(r *staged, state string, share float64, paused boo
 	})
 }
 
-// No data is neither success nor failure: a release without traffic pauses, and goes on only by an
+// No data is neither success nor failure: a release without traffic pauses, and continues only by an
 // operator. A bake needs no traffic, as the operator has let all users in.
 func TestQuietTenant(t *testing.T) {
 	s, r := serveQuiet(t, "pause")
@@ -72,7 +72,7 @@ func TestQuietTenant(t *testing.T) {
 	s.expect(`msg":"release done"`, 1)
 }
 
-// The configuration may let a release without traffic go on.
+// The configuration may let a release without traffic continue.
 func TestQuietTenantProceeds(t *testing.T) {
 	s, r := serveQuiet(t, "proceed")
 	for _, share := range []float64{0.01, 0.5, 1} {

@@ -126,7 +126,7 @@ func (r *staged) decideDone() {
 	r.machine.Handle(release.PromoteAll, "")
 }
 
-// What a release has decided by itself is carried out before a stop: a start would go on with a
+// What a release has decided by itself is carried out before a stop: a start would continue with a
 // release that is over, for ever.
 func TestDoneBeforeStop(t *testing.T) {
 	s, r := serveStaged(t)

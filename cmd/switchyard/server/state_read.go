@@ -121,7 +121,7 @@ func uploaded(name string, file []byte) source.File {
 	return f
 }
 
-// metrics returns all counts, for Prometheus. Counts that never fall go on over an upgrade, since the
+// metrics returns all counts, for Prometheus. Counts that never fall continue over an upgrade, since the
 // new process takes them over.
 func (a *adminState) metrics() metrics.State {
 	v := a.view.Load()

@@ -14,7 +14,7 @@ import (
 	"switchyard/proxy/metrics"
 )
 
-// An upgrade puts another program in the place of this one, in another process, which goes on with
+// An upgrade puts another program in the place of this one, in another process, which continues with
 // the same connections. Until that process has shown that it can, nothing changes:
 //
 //	state.upgrades, SIGUSR2 ──▶ beginUpgrade   refused, or a goroutine starts the program
@@ -63,7 +63,7 @@ func (a *adminState) LastUpgrade() api.Upgrade {
 	return a.upgrade
 }
 
-// A handovers counts upgrades. The new process goes on counting.
+// A handovers counts upgrades. The new process keeps counting.
 type handovers struct {
 	Done, Failed uint64
 	Last         api.Upgrade // the last one that was done
@@ -75,14 +75,14 @@ func (h *handovers) metrics() metrics.Handovers {
 		Moved: h.Last.Moved, Drained: h.Last.Drained, Closed: h.Last.Closed}
 }
 
-// counted sets what the new process goes on from.
+// counted sets what the new process continues from.
 func (a *adminState) counted(p *processRecord) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p.Reloads, p.Handovers, p.Started, p.Marks = a.counts, a.upgraded, a.started, slices.Clone(a.marks)
 }
 
-// continueFrom makes the new process go on from what the old one has counted and remembered.
+// continueFrom makes the new process continue from what the old one has counted and remembered.
 func (a *adminState) continueFrom(p processRecord) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -107,7 +107,7 @@ func (srv *server) beginUpgrade(r api.UpgradeRequest, by string, replies chan re
 	u := &upgrade{by: by, replies: replies, Upgrade: api.Upgrade{Result: api.UpgradeRunning, Check: r.Check, Begun: &begun, From: version}}
 	srv.upgrade = u
 	if srv.embedder != nil {
-		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: errors.New("this server is part of another command, which would not go on; upgrade one that 'switchyard serve' runs")})
+		srv.failUpgrade(&handover.Error{Step: stepRefused, Err: errors.New("this server is part of another command, which would end; upgrade one that 'switchyard serve' runs")})
 		return
 	}
 	if err := positionOf(srv.supervisor.socket != "", srv.tookOver).unreplaceable(); err != nil {

@@ -62,7 +62,7 @@ func Child(in io.Reader, out, stderr io.Writer) int {
 const instances = 3
 
 // cpuFor returns how many seconds of CPU time a child may use. Its own clock notices that a
-// load takes too long, but does not count the garbage collector and what goes on while a guest
+// load takes too long, but does not count the garbage collector and what happens while a guest
 // or the compiler cannot be interrupted.
 func cpuFor(loadTime time.Duration) uint64 {
 	return uint64(math.Ceil(loadTime.Seconds()*1.5)) + 1

@@ -152,7 +152,7 @@ var others = [][]byte{
 	append(pdu.Append(nil, 7, 0x0701, 0, nil), bytes.Repeat([]byte{0}, 64)...), // a PDU, then no PDU
 }
 
-// neverFinish begins a PDU of 8 MiB, sends a part of it, and goes on a byte at a time.
+// neverFinish begins a PDU of 8 MiB, sends a part of it, and continues a byte at a time.
 func neverFinish(ctx context.Context, c *conn) error {
 	part := make([]byte, rand.IntN(1<<20))
 	begun := append(pdu.Header{Length: 8 << 20, Version: 1, Service: pdu.SID_MSG, Command: pdu.CID_MSG_DATA}.Append(nil), part...)

@@ -34,7 +34,7 @@ type conn struct {
 	short   *shortLife
 }
 
-// A connState is how far a connection is: it only ever goes on to the next.
+// A connState is how far a connection is: it only ever moves to the next.
 type connState uint8
 
 const (

@@ -33,7 +33,7 @@ type Span struct {
 // spanTime is the length of a Span, unless its phase ends earlier.
 const spanTime = time.Second
 
-// schedule adds a Span for each second, and the turns at which the connections stop and go on.
+// schedule adds a Span for each second, and the turns at which the connections stop and continue.
 //
 //	measured span   0 s ─── 1 s ─── 2 s ─── 3 s ─── 4 s ─── 5 s
 //	phase           before          │ during        │ after

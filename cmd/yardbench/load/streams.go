@@ -114,7 +114,7 @@ func (s *stream) wake() {
 }
 
 // read processes the input until the connection ends. An error means that the run cannot
-// go on.
+// continue.
 func (s *stream) read() error {
 	buf := make([]byte, streamReadSize)
 	kept := 0
@@ -211,7 +211,7 @@ func (r *run) sleepUntil(at int64) error {
 	}
 }
 
-// markStreams takes the counts at one end of the measured span, while the streams go on.
+// markStreams takes the counts at one end of the measured span, while the streams continue.
 func (r *run) markStreams(m *mark, streams []*stream) error {
 	m.at = r.now()
 	for _, s := range streams {

@@ -207,7 +207,7 @@ func (r *protoReader) opened() (files []string) {
 	return files
 }
 
-// report notes a fault. The compiler goes on, unless there are too many.
+// report notes a fault. The compiler continues, unless there are too many.
 func (r *protoReader) report(err reporter.ErrorWithPos) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

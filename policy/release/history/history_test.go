@@ -228,7 +228,7 @@ func TestChangesAreFound(t *testing.T) {
 	}
 }
 
-// A damaged file is kept, and a new chain goes on from the entries before the damage. The damage
+// A damaged file is kept, and a new chain continues from the entries before the damage. The damage
 // stays visible.
 func TestDamagedHistory(t *testing.T) {
 	t.Parallel()

@@ -60,7 +60,7 @@ func Verify(folder string, keys []provenance.Key, visit func(*Entry)) (*Report, 
 	return &v.Report, nil
 }
 
-// A verifier verifies the files one after the other, the oldest first. It goes on behind a fault, to
+// A verifier verifies the files one after the other, the oldest first. It continues behind a fault, to
 // count the valid entries; a file after a damaged one begins a chain of its own.
 type verifier struct {
 	Report

@@ -30,7 +30,7 @@ type ClusterTenant struct {
 	Entered         map[string]uint64 `json:"entered"`          // by why
 	FellOut         map[string]uint64 `json:"fell_out"`         // by why
 	Gone            uint64            `json:"gone"`             // hubs that ceased to be members
-	Alone           uint64            `json:"alone"`            // times that this hub went on alone
+	Alone           uint64            `json:"alone"`            // times that this hub continued alone
 	TableMismatches uint64            `json:"table_mismatches"` // checks at which not all tables were equal
 
 	PolicyMismatches int `json:"policy_mismatches"` // other members that have no policy in common with this hub

@@ -34,7 +34,7 @@ type Upgrade struct {
 	To            string     `json:"to"`             // version of the new program; empty if it did not say
 	PID           int        `json:"pid"`            // of the new process; 0 if it did not start
 	FrozenSeconds float64    `json:"frozen_seconds"` // for how long peers were not served
-	Moved         int        `json:"moved"`          // sessions that the new process goes on serving
+	Moved         int        `json:"moved"`          // sessions that the new process keeps serving
 	Drained       int        `json:"drained"`        // sessions that were written what was due to them, and closed
 	Closed        int        `json:"closed"`         // sessions that were closed with copies due to them discarded
 }

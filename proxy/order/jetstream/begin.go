@@ -32,7 +32,7 @@ func (l *Log) Begin(ctx context.Context) (last []order.Entry, head order.Positio
 	return last, head, err
 }
 
-// Continue is Begin for a process that goes on behind the entry that another one has read last. What
+// Continue is Begin for a process that continues behind the entry that another one has read last. What
 // is in the log behind that entry is reported as well, or FellOut if the log no longer has it. The
 // entry's time is zero if it is not known.
 func (l *Log) Continue(ctx context.Context, last order.Entry) error {

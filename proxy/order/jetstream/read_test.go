@@ -204,7 +204,7 @@ func TestOtherStreamAfterReconnect(t *testing.T) {
 	}
 }
 
-// If nothing else happened, reading goes on after a reconnect where it was.
+// If nothing else happened, reading continues after a reconnect where it was.
 func TestReconnect(t *testing.T) {
 	b := startFake(t)
 	l := begun(t, b, short)

@@ -9,7 +9,7 @@ import (
 
 // Refusals are what the stream says of records that it does not take, for example because its server
 // has no memory left. Without a question nobody hears of them, as records are published without a
-// receipt, and the stream goes on answering the reader. So when nothing has come for long although it
+// receipt, and the stream keeps answering the reader. So when nothing has come for long although it
 // answers, a receipt is asked for with the next record that this hub appends:
 //
 //	reader.askReceipt ──▶ Log.receiptTo ──▶ Append ──▶ stream ──▶ reader.readReceipts

@@ -147,7 +147,7 @@ func TestChoices(t *testing.T) {
 	}
 }
 
-// on sends something and goes on, as long as the client is there.
+// on sends something and continues, as long as the client is there.
 func on(text string) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, text)

@@ -83,7 +83,7 @@ function pairs(r, audit) {
 const verbs = [
   { verb: 'promote', title: 'Promote', help: 'The next step, now. Budgets still hold.', offered: (r) => r.stage },
   { verb: 'pause', title: 'Pause', help: 'The share stays, and the time stands. Budgets still hold.', offered: (r) => r.stage && !r.stage.paused },
-  { verb: 'resume', title: 'Resume', help: 'The time goes on.', offered: (r) => r.stage?.paused },
+  { verb: 'resume', title: 'Resume', help: 'The time continues.', offered: (r) => r.stage?.paused },
   { verb: 'rollback', title: 'Roll back', help: 'The previous policy is in force again, at once.', offered: (r) => !r.killed && (r.stage || r.previous.length) },
   { verb: 'retry', title: 'Retry', help: 'What was rolled back is let in again, and what the configuration names is loaded.', offered: (r) => !r.killed && r.held.length },
   { verb: 'kill', title: 'Kill', help: 'The shipped policy is in force at once, and stays so until revive.', offered: (r) => !r.killed },

@@ -27,7 +27,7 @@ function why(peer, before, elapsed) {
   all.push(`It has yet to be written ${bytes(lag)}.`);
   if (out === 0) all.push('It takes nothing: its process hangs, its machine is overloaded, or the network to it is down.');
   else if (grows > 0) all.push(`It takes ${bytes(out)}/s, and is due ${bytes(grows)}/s more than that: its process or the network to it is too slow for what it is sent.`);
-  else if (grows < 0) all.push(`It catches up, by ${bytes(-grows)}/s: in ${seconds(lag / -grows)} if that goes on.`);
+  else if (grows < 0) all.push(`It catches up, by ${bytes(-grows)}/s: in ${seconds(lag / -grows)} if that continues.`);
   else all.push(`It takes ${bytes(out)}/s, as much as is added.`);
   if (limits.lag_hard) all.push(`It is closed at ${bytes(limits.lag_hard)} (limits.lag_hard)${limits.lag_soft ? `, or after ${seconds(limits.lag_soft_seconds)} above ${bytes(limits.lag_soft)} (limits.lag_soft)` : ''}.`);
   return all.join(' ');
