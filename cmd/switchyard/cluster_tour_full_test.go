@@ -26,7 +26,7 @@ import (
 type tour struct {
 	*testing.T
 	ports  map[string]string // first digits in the document → those that are used
-	folder string            // instead of /tmp/yard
+	folder string            // instead of /tmp/cluster
 
 	shell *exec.Cmd
 	in    io.Writer
@@ -44,7 +44,7 @@ func startTour(t *testing.T) *tour {
 			t.Fatalf("%s is not installed: apt-get install %s", tool, tool)
 		}
 	}
-	o := &tour{T: t, ports: make(map[string]string), folder: filepath.Join(t.TempDir(), "yard")}
+	o := &tour{T: t, ports: make(map[string]string), folder: filepath.Join(t.TempDir(), "cluster")}
 	o.shell = exec.Command("bash", "-e")
 	o.shell.Dir = root
 	o.shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that what it starts ends with it
@@ -118,7 +118,7 @@ func freePorts(t *testing.T) string {
 // run runs commands of the document and returns what they print. The test fails if one of them does.
 func (o *tour) run(commands []string) string {
 	o.Helper()
-	text := strings.ReplaceAll(o.address(strings.Join(commands, "\n")), "/tmp/yard", o.folder)
+	text := strings.ReplaceAll(o.address(strings.Join(commands, "\n")), "/tmp/cluster", o.folder)
 	const done = "the commands are done"
 	fmt.Fprintf(o.in, "%s\necho; echo %s\n", text, done)
 	var printed strings.Builder

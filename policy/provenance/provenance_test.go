@@ -84,7 +84,7 @@ func TestCheck(t *testing.T) {
 		"by pattern":                  {signature: good, rules: with(func(r *Rules) { r.Tenant = "east-7" }), signers: []string{key.ID}},
 		"for no tenant in particular": {signature: good, rules: with(func(r *Rules) { r.Tenant = "" }), signers: []string{key.ID}},
 		"pin in capitals":             {signature: good, rules: with(func(r *Rules) { r.Pin = strings.ToUpper(hashA) }), signers: []string{key.ID}},
-		"in a folder":                 {signature: good, policy: "file:/etc/yard/routes.toml", rules: all, signers: []string{key.ID}},
+		"in a folder":                 {signature: good, policy: "file:/etc/switchyard/routes.toml", rules: all, signers: []string{key.ID}},
 		"nothing asked for":           {rules: Rules{Now: now}},
 		"unsigned and not required":   {rules: with(func(r *Rules) { r.Required = false; r.Floor = 0 })},
 		"pinned and unsigned":         {rules: Rules{Pin: hashA, Now: now}},

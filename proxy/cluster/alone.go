@@ -6,7 +6,7 @@ import (
 	"switchyard/proxy/order"
 )
 
-// separate makes the hub continue alone: its peers hear each other, in an order of their own. What was
+// separate makes the hub continue alone: its peers reach each other, in an order of their own. What was
 // under way is applied, and users of other hubs are offline. It still asks to enter.
 //
 //	together ── nothing comes back for AloneAfter ──▶ alone ── it has the state ──▶ together

@@ -31,7 +31,7 @@ func TestFirstHubFounds(t *testing.T) {
 	})
 }
 
-// Peers of several hubs hear each other as if they were connected to one.
+// Peers of several hubs reach each other as if they were connected to one.
 func TestThreeHubsActAsOne(t *testing.T) {
 	inWorld(t, func(w *world) {
 		var peers []*peer

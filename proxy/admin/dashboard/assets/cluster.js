@@ -9,7 +9,7 @@ const byId = (id) => document.getElementById(id);
 
 // notices say what a state means for peers. A hub that enters is not served yet, or lags.
 const notices = new Map([
-  ['alone', (c) => `Alone: tenant ${c.tenant} does not reach the other hubs. Only the peers of this hub hear each other, and the users of others are offline to them.`],
+  ['alone', (c) => `Alone: tenant ${c.tenant} does not reach the other hubs. Only the peers of this hub reach each other, and the users of others are offline to them.`],
   ['waiting', (c) => `Waiting: the cluster of tenant ${c.tenant} has not answered for ${seconds(c.quiet_seconds)}. Messages are kept until it does.`],
   ['entering', (c) => `Entering: tenant ${c.tenant} does not have the state of the other hubs${c.why ? ` (${c.why})` : ''}.`],
 ]);
