@@ -6,17 +6,17 @@ import (
 	"sync/atomic"
 )
 
-// The commands that are known are those of the protocol and the operator's own:
+// The commands that are known are those of the protocol and the custom ones of the operator:
 //
 //	protocol  0x0301  CID_MSG_DATA   Commands, never changes
-//	own       0x0901  CID_MY_ORDER   of the configuration, replaced by SetOwnCommands
+//	custom       0x0901  CID_MY_ORDER   of the configuration, replaced by SetCustomCommands
 //
-// A process has one set of own commands, so that a command has the same name in every log line,
+// A process has one set of custom commands, so that a command has the same name in every log line,
 // metric and answer, and whatever prints a CommandID needs no table of names.
 type knownCommands struct {
-	all, own []Command // in the order of their ids
-	byID     map[CommandID]*Command
-	byName   map[string]*Command
+	all, custom []Command // in the order of their ids
+	byID        map[CommandID]*Command
+	byName      map[string]*Command
 }
 
 var known = func() *atomic.Pointer[knownCommands] {
@@ -25,11 +25,11 @@ var known = func() *atomic.Pointer[knownCommands] {
 	return p
 }()
 
-func newKnown(own []Command) *knownCommands {
-	k := &knownCommands{all: slices.Concat(Commands, own), own: slices.Clone(own), byID: make(map[CommandID]*Command), byName: make(map[string]*Command)}
+func newKnown(custom []Command) *knownCommands {
+	k := &knownCommands{all: slices.Concat(Commands, custom), custom: slices.Clone(custom), byID: make(map[CommandID]*Command), byName: make(map[string]*Command)}
 	byID := func(a, b Command) int { return cmp.Compare(a.ID, b.ID) }
 	slices.SortFunc(k.all, byID)
-	slices.SortFunc(k.own, byID)
+	slices.SortFunc(k.custom, byID)
 	for i := range k.all {
 		c := &k.all[i]
 		k.byID[c.ID], k.byName[c.Name] = c, c
@@ -37,14 +37,14 @@ func newKnown(own []Command) *knownCommands {
 	return k
 }
 
-// SetOwnCommands replaces the own commands. Their ids and names must differ from each other's and
+// SetCustomCommands replaces the custom commands. Their ids and names must differ from each other's and
 // from the protocol's. It may be called while others read.
-func SetOwnCommands(own []Command) { known.Store(newKnown(own)) }
+func SetCustomCommands(custom []Command) { known.Store(newKnown(custom)) }
 
-// OwnCommands returns the own commands in the order of their ids. The caller must not change them.
-func OwnCommands() []Command { return known.Load().own }
+// CustomCommands returns the custom commands in the order of their ids. The caller must not change them.
+func CustomCommands() []Command { return known.Load().custom }
 
-// KnownCommands returns the commands of the protocol and the own ones, in the order of their ids.
+// KnownCommands returns the commands of the protocol and the custom ones, in the order of their ids.
 // The caller must not change them.
 func KnownCommands() []Command { return known.Load().all }
 
@@ -61,8 +61,8 @@ func found(c *Command) (Command, bool) {
 	return *c, true
 }
 
-// IsOwn reports whether the command is an own one.
-func (c CommandID) IsOwn() bool {
-	_, own := slices.BinarySearchFunc(OwnCommands(), c, func(known Command, c CommandID) int { return cmp.Compare(known.ID, c) })
-	return own
+// IsCustom reports whether the command is a custom one.
+func (c CommandID) IsCustom() bool {
+	_, custom := slices.BinarySearchFunc(CustomCommands(), c, func(known Command, c CommandID) int { return cmp.Compare(known.ID, c) })
+	return custom
 }

@@ -5,12 +5,12 @@ import (
 	"testing"
 )
 
-func TestOwnCommands(t *testing.T) {
-	t.Cleanup(func() { SetOwnCommands(nil) })
+func TestCustomCommands(t *testing.T) {
+	t.Cleanup(func() { SetCustomCommands(nil) })
 	order, early := Command{9, 0x0901, "CID_MY_ORDER", "my.Order"}, Command{7, 0x0735, "CID_MY_EARLY", ""}
-	SetOwnCommands([]Command{order, early})
-	if got := OwnCommands(); !slices.Equal(got, []Command{early, order}) {
-		t.Errorf("own commands are %v", got)
+	SetCustomCommands([]Command{order, early})
+	if got := CustomCommands(); !slices.Equal(got, []Command{early, order}) {
+		t.Errorf("custom commands are %v", got)
 	}
 	if all := KnownCommands(); len(all) != len(Commands)+2 || !slices.IsSortedFunc(all, func(a, b Command) int { return int(a.ID) - int(b.ID) }) || all[len(all)-1] != order {
 		t.Errorf("known commands are %v", all)
@@ -22,15 +22,15 @@ func TestOwnCommands(t *testing.T) {
 		t.Errorf("CID_MY_EARLY is %v, %t", c, ok)
 	}
 	for id, own := range map[CommandID]bool{0x0901: true, 0x0735: true, CID_MSG_DATA: false, 0x0902: false, 0: false} {
-		if id.IsOwn() != own {
-			t.Errorf("%v: IsOwn is %t", id, !own)
+		if id.IsCustom() != own {
+			t.Errorf("%v: IsCustom is %t", id, !own)
 		}
 	}
 	if got := CommandID(0x0901).String(); got != "CID_MY_ORDER" {
 		t.Errorf("0x0901 is called %s", got)
 	}
-	SetOwnCommands(nil)
+	SetCustomCommands(nil)
 	if _, ok := CommandByName("CID_MY_ORDER"); ok || CommandID(0x0901).String() != "0x0901" || len(KnownCommands()) != len(Commands) {
-		t.Error("an own command is still known")
+		t.Error("a custom command is still known")
 	}
 }

@@ -257,7 +257,7 @@ func (s ServiceID) String() string {
 // Service returns the service that the command belongs to, known or not: the high byte of its id.
 func (c CommandID) Service() ServiceID { return ServiceID(c >> 8) }
 
-// String returns the command's name, in IM.BaseDefine or of an own command, or the number as 0x0709.
+// String returns the command's name, in IM.BaseDefine or of a custom command, or the number as 0x0709.
 func (c CommandID) String() string {
 	if known, ok := CommandByID(c); ok {
 		return known.Name

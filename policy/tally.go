@@ -10,9 +10,9 @@ import (
 // A Tally counts the results of a stage's judgements. The lock of the stage's hub guards
 // it; Hub.Weighed returns a copy.
 type Tally struct {
-	Sides [3]uint64                  // numbers of PDUs, by the Side that was obeyed
-	Rows  []Weights                  // by the hub's numbers of the protocol's commands; nil until the first PDU
-	Own   map[pdu.CommandID]*Weights // of own commands
+	Sides  [3]uint64                  // numbers of PDUs, by the Side that was obeyed
+	Rows   []Weights                  // by the hub's numbers of the protocol's commands; nil until the first PDU
+	Custom map[pdu.CommandID]*Weights // of custom commands
 
 	// Ended counts the sessions that ended while the stage was in force, of peers on the stable
 	// generation's side and on the candidate's. Only if the unit is the connection.

@@ -92,9 +92,9 @@ func TestMetricsAddress(t *testing.T) {
 	}
 }
 
-// Own commands have their names in the metrics, also where they are dropped; other unknown commands
+// Custom commands have their names in the metrics, also where they are dropped; other unknown commands
 // have none.
-func TestMetricsOfOwnCommands(t *testing.T) {
+func TestMetricsOfCustomCommands(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	save(t, dir, "config.toml", "[commands]\nCID_MY_ORDER = 0x0901\nCID_MY_NOISE = 0x0902\n[tenant.default]\npolicy = \"file:routes.toml\"\n[reload]\nwatch = false\n")

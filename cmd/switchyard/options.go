@@ -58,11 +58,11 @@ func (o *options) load() (c *config.Config, why string, err error) {
 	return c, why, err
 }
 
-// useCommands makes the own commands of the configuration known, for commands that need nothing else of
+// useCommands makes the custom commands of the configuration known, for commands that need nothing else of
 // it. A configuration that cannot be read has none.
 func (o *options) useCommands() error {
 	path, _ := config.Find(o.config, o.env)
-	set, err := config.OwnCommands(path)
+	set, err := config.CustomCommands(path)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (o *options) useCommands() error {
 	return nil
 }
 
-// named makes a command, and those below it, know the own commands of the configuration before they
+// named makes a command, and those below it, know the custom commands of the configuration before they
 // run: their names are then known wherever commands are parsed or printed.
 func (o *options) named(c *cobra.Command) *cobra.Command {
 	c.PersistentPreRunE = func(*cobra.Command, []string) error { return o.useCommands() }

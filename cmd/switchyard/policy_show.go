@@ -121,7 +121,7 @@ func printShown(w io.Writer, s shownPolicy) error {
 	}
 	alike := 0
 	for _, r := range s.Rows {
-		if r.Alike && !pdu.CommandID(r.First).IsOwn() { // the operator's own have a row in any case
+		if r.Alike && !pdu.CommandID(r.First).IsCustom() { // the operator's own have a row in any case
 			alike++
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 	"switchyard/policy/suggest"
 )
 
-// schemaCommand prints a JSON Schema. Those in deploy/schema are written by it, without own commands.
+// schemaCommand prints a JSON Schema. Those in deploy/schema are written by it, without custom commands.
 func schemaCommand(o *options, stdout io.Writer) *cobra.Command {
 	kinds := []string{"config", "table", "cases"}
 	return o.named(&cobra.Command{
@@ -23,7 +23,7 @@ what each means, and mark mistakes.
 
 It knows keys, types, ranges and forms. 'switchyard check' also knows what several keys mean
 together, and what files contain. The schemas of tables and of test cases have the names of your
-own commands, of the configuration's [commands].`,
+custom commands, of the configuration's [commands].`,
 		Example: `  switchyard schema config > config.schema.json
   sed -i '1i #:schema ./config.schema.json' config.toml`,
 		Args:      exactly("config|table|cases"),

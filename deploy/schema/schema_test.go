@@ -56,8 +56,8 @@ func TestConfigurations(t *testing.T) {
 func TestTables(t *testing.T) {
 	s := compile(t, "table.schema.json")
 	for name, text := range sources(t, isTable) {
-		id := 0x0900 // an own command, which the schema has only if it is written with the configuration
-		text = ownCommand.ReplaceAllFunc(text, func([]byte) []byte { id++; return fmt.Appendf(nil, "%#04x", id) })
+		id := 0x0900 // a custom command, which the schema has only if it is written with the configuration
+		text = customCommand.ReplaceAllFunc(text, func([]byte) []byte { id++; return fmt.Appendf(nil, "%#04x", id) })
 		if mistakes := bytes.Contains(text, []byte("CID_MSG_DAT ")); (validate(s, text) != nil) != mistakes {
 			t.Errorf("%s: %v", name, validate(s, text))
 		}
@@ -98,7 +98,7 @@ func TestBadConfigurations(t *testing.T) {
 func TestCases(t *testing.T) {
 	s := compile(t, "cases.schema.json")
 	for name, text := range sources(t, isCases) {
-		text = ownCommand.ReplaceAll(text, []byte("0x0901")) // which the schema has only if it is written with the configuration
+		text = customCommand.ReplaceAll(text, []byte("0x0901")) // which the schema has only if it is written with the configuration
 		if err := validate(s, text); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -176,7 +176,7 @@ var (
 	isConfiguration = regexp.MustCompile(`(?m)^(\[\[listener\]\]|\[(tenant|peer|admin|cluster|registry|log|commands)[].])`)
 	isTable         = regexp.MustCompile(`(?m)^(extends =|\[(route|service)[].])`)
 	isCases         = regexp.MustCompile(`(?m)^\[\[case\]\]`)
-	ownCommand      = regexp.MustCompile(`CID_MY_\w+`)
+	customCommand   = regexp.MustCompile(`CID_MY_\w+`)
 	example         = regexp.MustCompile("(?ms)^```toml( [\\w./-]+)?$(.*?)^```$")
 )
 

@@ -205,11 +205,11 @@ func onWire(t *testing.T, port uint16, segments ...[]byte) string {
 	return name
 }
 
-// Own commands are shown by the names that the configuration gives them, and their fields by those of
+// Custom commands are shown by the names that the configuration gives them, and their fields by those of
 // its .proto file.
-func TestOwnCommands(t *testing.T) {
-	t.Cleanup(func() { pdu.SetOwnCommands(nil) })
-	pdu.SetOwnCommands([]pdu.Command{{Service: 9, ID: 0x0901, Name: "CID_MY_ORDER", Message: "my.Order"}})
+func TestCustomCommands(t *testing.T) {
+	t.Cleanup(func() { pdu.SetCustomCommands(nil) })
+	pdu.SetCustomCommands([]pdu.Command{{Service: 9, ID: 0x0901, Name: "CID_MY_ORDER", Message: "my.Order"}})
 	dir := t.TempDir()
 	text, err := Dissector()
 	if err != nil {

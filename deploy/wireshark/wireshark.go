@@ -2,7 +2,7 @@
 //
 // The dissector is one file that a user copies to Wireshark. Most of it is written by hand; the
 // tables between two lines are generated from the packages of the server, so that names are the same
-// in a log and in Wireshark. 'switchyard wireshark' fills them in again, with own commands.
+// in a log and in Wireshark. 'switchyard wireshark' fills them in again, with custom commands.
 package wireshark
 
 import (
@@ -17,7 +17,7 @@ import (
 //go:embed teamtalk.lua
 var dissector []byte
 
-// Dissector returns the dissector with the names of all commands that are known, also own ones.
+// Dissector returns the dissector with the names of all commands that are known, also custom ones.
 func Dissector() ([]byte, error) { return Update(dissector, pdu.KnownCommands()) }
 
 // The lines around the generated part of the dissector.

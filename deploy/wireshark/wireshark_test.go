@@ -24,9 +24,9 @@ func TestTablesAreFresh(t *testing.T) {
 	}
 }
 
-func TestDissectorHasOwnCommands(t *testing.T) {
-	t.Cleanup(func() { pdu.SetOwnCommands(nil) })
-	pdu.SetOwnCommands([]pdu.Command{
+func TestDissectorHasCustomCommands(t *testing.T) {
+	t.Cleanup(func() { pdu.SetCustomCommands(nil) })
+	pdu.SetCustomCommands([]pdu.Command{
 		{Service: 9, ID: 0x0901, Name: "CID_MY_ORDER", Message: "my.Order"},
 		{Service: 9, ID: 0x0902, Name: "CID_MY_PING"},
 	})

@@ -20,22 +20,22 @@ import (
 	_ "switchyard/pdu/pb" // the messages
 )
 
-// own has the types of messages of own commands, by full name. It is replaced whole.
-var own atomic.Pointer[map[string]protoreflect.MessageType]
+// custom has the types of messages of custom commands, by full name. It is replaced whole.
+var custom atomic.Pointer[map[string]protoreflect.MessageType]
 
-// SetOwn replaces the own commands, and the types of the messages in their bodies, by full name.
-func SetOwn(commands []pdu.Command, types map[string]protoreflect.MessageType) {
-	own.Store(&types)
-	pdu.SetOwnCommands(commands)
+// SetCustom replaces the custom commands, and the types of the messages in their bodies, by full name.
+func SetCustom(commands []pdu.Command, types map[string]protoreflect.MessageType) {
+	custom.Store(&types)
+	pdu.SetCustomCommands(commands)
 }
 
-// ByName returns the type of the message of that full name, one of the protocol's or of an own
+// ByName returns the type of the message of that full name, one of the protocol's or of a custom
 // command's; nil if there is none.
 func ByName(name string) protoreflect.MessageType {
 	if t := OfProtocol(name); t != nil {
 		return t
 	}
-	if types := own.Load(); types != nil {
+	if types := custom.Load(); types != nil {
 		return (*types)[name]
 	}
 	return nil

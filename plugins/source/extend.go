@@ -25,7 +25,7 @@ import (
 //	base.toml ────┼─▶ table.Extend ─▶ Table.Text ─▶ File.Bytes, File.SHA256
 //	teamtalk ─────┘
 //
-// A table with names of own commands becomes such a text as well, with their ids.
+// A table with names of custom commands becomes such a text as well, with their ids.
 //
 // So its checksum changes with every table that it extends; a pin or a signature refuses it then,
 // and the history keeps a text that needs no other file.
@@ -33,17 +33,17 @@ import (
 // shippedTables holds the texts of the shipped policies that are tables.
 var shippedTables = map[string][]byte{teamtalk.Name: teamtalk.Table}
 
-// extended returns a file with what it extends, and with the ids of own commands in place of their
+// extended returns a file with what it extends, and with the ids of custom commands in place of their
 // names.
 func extended(f File, max int64) (File, error) {
 	isTable := filepath.Ext(f.Path) == ".toml"
 	extends := isTable && table.Base("", f.Bytes) != ""
-	if extends || isTable && len(pdu.OwnCommands()) > 0 {
+	if extends || isTable && len(pdu.CustomCommands()) > 0 {
 		t, err := table.Extend(f.Path, f.Bytes, bases(f.Path, stable, max))
 		if err != nil {
 			return File{}, refusedTable(f.Name, err)
 		}
-		if extends || t.UsesOwn() {
+		if extends || t.UsesCustom() {
 			f.table, f.Bytes = t, t.Text()
 		}
 	}

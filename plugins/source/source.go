@@ -60,7 +60,7 @@ type Module struct {
 	Bytes      []byte
 	SHA256     string // of Bytes, in hex
 	FileSHA256 string // of its file: for a table, of the text
-	Own        bool   // shipped, or compiled from a table: its code is trusted
+	Trusted    bool   // shipped, or compiled from a table: its code is trusted
 	File       []byte // the content of its file; for a table, the text
 	Revision   string // as in File
 
@@ -120,7 +120,7 @@ func Remote(name string, content []byte) File {
 // Module compiles a table; any other file is the module itself. The error is a
 // *wasm.GateError.
 func (f File) Module() (Module, error) {
-	m := Module{Name: f.Name, Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256, FileSHA256: f.SHA256, Own: f.Path == "", File: f.Bytes, Revision: f.Revision, Table: f.table}
+	m := Module{Name: f.Name, Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256, FileSHA256: f.SHA256, Trusted: f.Path == "", File: f.Bytes, Revision: f.Revision, Table: f.table}
 	if filepath.Ext(f.Path) != ".toml" {
 		return m, nil
 	}
@@ -131,14 +131,14 @@ func (f File) Module() (Module, error) {
 		}
 	}
 	m.Bytes = m.Table.Module()
-	m.SHA256, m.Own = sum(m.Bytes), true
+	m.SHA256, m.Trusted = sum(m.Bytes), true
 	return m, nil
 }
 
 // Load loads the module with the engine; see wasm.Engine.Load. A module whose code is trusted
 // needs no trial.
 func (m Module) Load(ctx context.Context, e *wasm.Engine, config []byte) (*wasm.Policy, error) {
-	if m.Own {
+	if m.Trusted {
 		return e.LoadOwn(ctx, m.Name, m.Bytes, config)
 	}
 	return e.Load(ctx, m.Name, m.Bytes, config)

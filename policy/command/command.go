@@ -20,9 +20,9 @@ func (p *Problem) Error() string { return p.What + "; " + p.Remedy }
 // A Range is the commands from Lo to Hi, both included.
 type Range struct{ Lo, Hi pdu.CommandID }
 
-// Own are the operator's own commands, whose names are read besides those of the protocol. The functions
+// Custom are the operator's custom commands, whose names are read besides those of the protocol. The functions
 // of the package read those that are in use; the configuration is checked with those that it will use.
-type Own []pdu.Command
+type Custom []pdu.Command
 
 // Parse reads a command or a range, or returns every problem of it. The names are those that this
 // process knows.
@@ -39,32 +39,32 @@ func Between(from, to string) (Range, []*Problem) { return known().between(from,
 // ID reads one command.
 func ID(word string) (pdu.CommandID, *Problem) { return known().id(word) }
 
-func known() Own { return pdu.OwnCommands() }
+func known() Custom { return pdu.CustomCommands() }
 
-// Parse is the function Parse with these own commands.
-func (o Own) Parse(word string) (Range, []*Problem) {
-	if from, to, ok := o.cut(word); ok {
-		return o.between(from, to)
+// Parse is the function Parse with these custom commands.
+func (c Custom) Parse(word string) (Range, []*Problem) {
+	if from, to, ok := c.cut(word); ok {
+		return c.between(from, to)
 	}
-	id, problem := o.id(word)
+	id, problem := c.id(word)
 	if problem != nil {
 		return Range{}, []*Problem{problem}
 	}
 	return Range{id, id}, nil
 }
 
-func (o Own) cut(word string) (from, to string, ok bool) {
+func (c Custom) cut(word string) (from, to string, ok bool) {
 	from, to, ok = strings.Cut(word, "-")
-	if _, named := o.named(from); !ok || !named && !IsNumeric(from) {
+	if _, named := c.named(from); !ok || !named && !IsNumeric(from) {
 		return word, "", false
 	}
 	return from, to, true
 }
 
-func (o Own) between(from, to string) (r Range, problems []*Problem) {
+func (c Custom) between(from, to string) (r Range, problems []*Problem) {
 	ends := [...]*pdu.CommandID{&r.Lo, &r.Hi}
 	for i, word := range [...]string{from, to} {
-		id, problem := o.id(word)
+		id, problem := c.id(word)
 		if problem != nil {
 			problems = append(problems, problem)
 		}
@@ -80,16 +80,16 @@ func (o Own) between(from, to string) (r Range, problems []*Problem) {
 	return r, problems
 }
 
-func (o Own) id(word string) (pdu.CommandID, *Problem) {
-	if id, ok := o.named(word); ok {
+func (c Custom) id(word string) (pdu.CommandID, *Problem) {
+	if id, ok := c.named(word); ok {
 		return id, nil
 	}
 	if !IsNumeric(word) {
 		remedy := "write its name as in docs/protocol.md, or its id, such as 0x0301"
 		if strings.HasPrefix(word, "CID_") {
-			remedy = "is it an own one, which [commands] of the configuration names? Otherwise " + remedy
+			remedy = "is it a custom one, which [commands] of the configuration names? Otherwise " + remedy
 		}
-		return 0, &Problem{fmt.Sprintf("unknown command %q", word), suggest.Hint(word, o.names(), remedy)}
+		return 0, &Problem{fmt.Sprintf("unknown command %q", word), suggest.Hint(word, c.names(), remedy)}
 	}
 	id, remedy := ParseID(word)
 	if remedy != "" {
@@ -99,22 +99,22 @@ func (o Own) id(word string) (pdu.CommandID, *Problem) {
 }
 
 // named returns the command of that name.
-func (o Own) named(word string) (pdu.CommandID, bool) {
+func (c Custom) named(word string) (pdu.CommandID, bool) {
 	if id, ok := ids[word]; ok {
 		return id, true
 	}
-	for _, c := range o {
-		if c.Name == word {
-			return c.ID, true
+	for _, one := range c {
+		if one.Name == word {
+			return one.ID, true
 		}
 	}
 	return 0, false
 }
 
-func (o Own) names() []string {
+func (c Custom) names() []string {
 	all := slices.Clone(names)
-	for _, c := range o {
-		all = append(all, c.Name)
+	for _, one := range c {
+		all = append(all, one.Name)
 	}
 	return all
 }

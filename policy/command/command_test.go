@@ -23,7 +23,7 @@ func TestParse(t *testing.T) {
 		{"0-65535", Range{0, 0xffff}, ""},
 		{"", Range{}, `unknown command ""; write its name as in docs/protocol.md, or its id, such as 0x0301`},
 		{"CID_MSG_DTA", Range{}, `unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?`},
-		{"CID_VERY_OWN_THING", Range{}, `unknown command "CID_VERY_OWN_THING"; is it an own one, which [commands] of the configuration names? Otherwise write its name as in docs/protocol.md, or its id, such as 0x0301`},
+		{"CID_VERY_OWN_THING", Range{}, `unknown command "CID_VERY_OWN_THING"; is it a custom one, which [commands] of the configuration names? Otherwise write its name as in docs/protocol.md, or its id, such as 0x0301`},
 		{"CID-MSG-DATA", Range{}, `unknown command "CID-MSG-DATA"; did you mean CID_MSG_DATA?`},
 		{" CID_MSG_DATA", Range{}, `unknown command " CID_MSG_DATA"; did you mean CID_MSG_DATA?`},
 		{"0301", Range{}, `"0301" is no command id; is it 0x0301 or 301?`},

@@ -63,7 +63,7 @@ func NewQuestions(seen []pdu.ServiceID, policies ...Classifier) *Questions {
 			q.partial = !q.add(named.Services...) || q.partial || named.Partial
 		}
 	}
-	for _, c := range pdu.OwnCommands() {
+	for _, c := range pdu.CustomCommands() {
 		q.partial = !q.add(c.Service) || q.partial
 	}
 	for _, s := range seen {

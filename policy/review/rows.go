@@ -47,7 +47,7 @@ type Row struct {
 	Command string `json:"command"` // by name; unknown ones by id, as 0x0720 or 0x0720-0x072f
 	First   uint16 `json:"first"`   // the command's id
 	Last    uint16 `json:"last"`    // of a range; otherwise the same
-	Known   bool   `json:"known"`   // it is a command of the protocol, or an own one
+	Known   bool   `json:"known"`   // it is a command of the protocol, or a custom one
 	Alike   bool   `json:"alike"`   // its verdict is also that of unknown commands
 	Scope
 	Decision

@@ -74,7 +74,7 @@ func misroutedBy(c pdu.Command, n protoreflect.FieldNumber) string {
 	if message == nil {
 		return ""
 	}
-	own := c.ID.IsOwn() // the names of its fields say nothing
+	own := c.ID.IsCustom() // the names of its fields say nothing
 	field := message.Fields().ByNumber(n)
 	switch {
 	case field == nil:

@@ -34,7 +34,7 @@ type field struct {
 var namesUser = regexp.MustCompile(`user_id|session_id|member_id`)
 
 // usersIn returns the fields of a message that a rule may name: top-level varint fields, single or
-// repeated, that hold user ids. Which fields of an own command's message hold users is not known: they
+// repeated, that hold user ids. Which fields of a custom command's message hold users is not known: they
 // are all fields that can.
 func usersIn(message string) (fields []field) {
 	t := messages.ByName(message)

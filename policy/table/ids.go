@@ -13,7 +13,7 @@ import (
 func (p *parser) command(key toml.Key, word string) (pdu.CommandID, bool) {
 	id, problem := command.ID(word)
 	if problem == nil {
-		problem = p.ownName(word)
+		problem = p.customName(word)
 	}
 	if problem != nil {
 		p.problem(key, problem)
@@ -21,11 +21,11 @@ func (p *parser) command(key toml.Key, word string) (pdu.CommandID, bool) {
 	return id, problem == nil
 }
 
-// ownName notes that the table depends on the configuration if the word names an own command. A table
+// customName notes that the table depends on the configuration if the word names a custom command. A table
 // that comes alone must not: a sum or a signature is about its text only. Other words are no problem.
-func (p *parser) ownName(word string) *command.Problem {
+func (p *parser) customName(word string) *command.Problem {
 	c, ok := pdu.CommandByName(word)
-	if !ok || !c.ID.IsOwn() {
+	if !ok || !c.ID.IsCustom() {
 		return nil
 	}
 	if p.alone {
@@ -37,9 +37,9 @@ func (p *parser) ownName(word string) *command.Problem {
 }
 
 // idOf returns a command as the text of a table writes it: by name if it is one of the protocol. The
-// name of an own one means something else under another configuration, and the text must not.
+// name of a custom one means something else under another configuration, and the text must not.
 func idOf(c pdu.CommandID) string {
-	if c.IsOwn() {
+	if c.IsCustom() {
 		return fmt.Sprintf("0x%04x", uint16(c))
 	}
 	return c.String()
@@ -59,7 +59,7 @@ func (p *parser) problem(key toml.Key, problem *command.Problem) {
 
 // messageOf returns the message of a command's body for the fields of its rule.
 func (p *parser) messageOf(command pdu.CommandID) string {
-	if command.IsOwn() {
+	if command.IsCustom() {
 		if p.alone {
 			return ""
 		}

@@ -217,7 +217,7 @@ func (p *parser) actionOfUnknown(key toml.Key) {
 func (p *parser) span(key toml.Key, from, to string) (span, bool) {
 	r, problems := command.Between(from, to)
 	for _, end := range [...]string{from, to} {
-		if problem := p.ownName(end); problem != nil {
+		if problem := p.customName(end); problem != nil {
 			problems = append(problems, problem)
 		}
 	}

@@ -17,7 +17,7 @@
 //
 // # Keys
 //
-// A command is written by name or by id, 0x0301 or 769, also an own one of the
+// A command is written by name or by id, 0x0301 or 769, also a custom one of the
 // configuration; a range is two commands with a hyphen between them, both included. A service is written by name or by
 // id in the section's header. Rules under [route] hold for every service id, those
 // under [service.X] for that service alone, where there are no ranges.
@@ -155,7 +155,7 @@ type Table struct {
 	pairs    map[pair]*rule          // for one command of one service
 	services map[pdu.ServiceID]*rule // the else of each [service.X]
 	from     []*fromSection          // in the order in which they are tried, before all other rules
-	own      bool                    // it names own commands of the configuration, or their fields
+	own      bool                    // it names custom commands of the configuration, or their fields
 	limits   policy.RateLimits       // by the numbers in its verdicts
 	groups   []string                // that it names, by their numbers in its verdicts
 }
@@ -222,9 +222,9 @@ func (t *Table) Place(service pdu.ServiceID, command pdu.CommandID) Place {
 	return t.rule(service, command).at
 }
 
-// UsesOwn reports whether the table names own commands of the configuration, or fields of their bodies,
+// UsesCustom reports whether the table names custom commands of the configuration, or fields of their bodies,
 // so that its own text does not say all that it means; Text does.
-func (t *Table) UsesOwn() bool { return t.own }
+func (t *Table) UsesCustom() bool { return t.own }
 
 // rule returns the rule that decides about the ids, but for those of certain senders.
 func (t *Table) rule(service pdu.ServiceID, command pdu.CommandID) *rule {

@@ -18,7 +18,7 @@ import (
 //	CID_MSG_DATA = "broadcast-all"  # line 4
 //	CID_OTHER_HEARTBEAT = "consume"  # teamtalk:9
 //
-// Own commands of the configuration are written by their ids, and their fields by number, so that the
+// Custom commands of the configuration are written by their ids, and their fields by number, so that the
 // text means the same without it.
 //
 // The text is what a signature of such a table signs, and what is kept of it. So it has to stay
@@ -29,7 +29,7 @@ func (t *Table) Text() []byte {
 	t.writeSet(&b, &t.ruleSet)
 	t.write(&b, &t.otherwise, keyElse)
 	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
-		t.writeCases(&b, t.commands[id], fmt.Sprintf("%s.%s", sectionRoute, idOf(id)), id.IsOwn())
+		t.writeCases(&b, t.commands[id], fmt.Sprintf("%s.%s", sectionRoute, idOf(id)), id.IsCustom())
 	}
 	for _, service := range t.named() {
 		fmt.Fprintf(&b, "\n[service.%v]\n", service)
@@ -40,7 +40,7 @@ func (t *Table) Text() []byte {
 			t.write(&b, r, keyElse)
 		}
 		for _, p := range t.pairsOf(service) {
-			t.writeCases(&b, t.pairs[p], fmt.Sprintf("%s.%v.%s", sectionService, service, idOf(p.command)), p.command.IsOwn())
+			t.writeCases(&b, t.pairs[p], fmt.Sprintf("%s.%v.%s", sectionService, service, idOf(p.command)), p.command.IsCustom())
 		}
 	}
 	for _, f := range t.from {
@@ -70,7 +70,7 @@ func (t *Table) write(b *strings.Builder, r *rule, key string) {
 	}
 }
 
-// writeCases writes the section of a rule with cases; by numbers alone if it is for an own command.
+// writeCases writes the section of a rule with cases; by numbers alone if it is for a custom command.
 func (t *Table) writeCases(b *strings.Builder, r *rule, section string, own bool) {
 	if len(r.cases) == 0 {
 		return

@@ -59,7 +59,7 @@ func (l *loader) survey() policy.Named {
 	s.collect(l.metered.Constants, l.config)
 	s.findCommands()
 	s.findServices()
-	for _, c := range pdu.OwnCommands() { // their PDUs are common
+	for _, c := range pdu.CustomCommands() { // their PDUs are common
 		s.keep(c.Service, c.ID)
 	}
 	s.named.Pairs = slices.SortedFunc(maps.Keys(s.found), func(a, b policy.IDs) int {

@@ -79,14 +79,14 @@ func TestNamedPairsAreRemembered(t *testing.T) {
 	}
 }
 
-// The verdicts of own commands are remembered, whatever the policy names: their PDUs are common.
-func TestOwnCommandsAreRemembered(t *testing.T) {
-	t.Cleanup(func() { pdu.SetOwnCommands(nil) })
+// The verdicts of custom commands are remembered, whatever the policy names: their PDUs are common.
+func TestCustomCommandsAreRemembered(t *testing.T) {
+	t.Cleanup(func() { pdu.SetCustomCommands(nil) })
 	const text = "[route]\n0x0900-0x09ff = 'consume'\n"
 	if _, n := surveyed(t, text); named(n, 9, 0x0950) {
 		t.Fatal("the pair is found without being known")
 	}
-	pdu.SetOwnCommands([]pdu.Command{{Service: 9, ID: 0x0950, Name: "CID_MY_ORDER"}})
+	pdu.SetCustomCommands([]pdu.Command{{Service: 9, ID: 0x0950, Name: "CID_MY_ORDER"}})
 	if _, n := surveyed(t, text); !named(n, 9, 0x0950) {
 		t.Errorf("not found in %v", n.Pairs)
 	}

@@ -8,7 +8,7 @@ import (
 
 // A tap for some users shows the PDUs whose bodies name one of them. Nothing in a message says
 // which numbers are users, so a field is taken for one by its name: user_id_list and from_user_id
-// are users, session_id is none. Messages of own commands may have fields of any type, so they are
+// are users, session_id is none. Messages of custom commands may have fields of any type, so they are
 // walked through, however deep.
 
 // names reports whether a field of the message that holds users contains one of these.

@@ -53,7 +53,7 @@ func (c *Config) lastingKeys() []key {
 // A Value is a key with its value, as --set takes them.
 type Value struct{ Name, Value string }
 
-// Values returns all keys but those of own commands, which only the file can set. Listeners go by their
+// Values returns all keys but those of custom commands, which only the file can set. Listeners go by their
 // index. The order is no particular one.
 func (c *Config) Values() (all []Value) {
 	for _, k := range c.keys() {

@@ -12,22 +12,22 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy/command"
-	"switchyard/policy/command/own"
+	"switchyard/policy/command/custom"
 	"switchyard/policy/suggest"
 	"switchyard/policy/tomlpos"
 )
 
-// Commands are the operator's own commands, besides those of the protocol:
+// Commands are the operator's custom commands, besides those of the protocol:
 //
 //	[commands]
 //	proto        = "my.proto"
 //	CID_MY_ORDER = { id = 0x0901, message = "my.Order" }
 //	CID_MY_PING  = 0x0902
 type Commands struct {
-	Proto string        // .proto file with the messages, see Config.File; empty for none
-	Own   []pdu.Command // sorted by name
-	Set   *own.Set      // Own with the messages; nil if there are none
-	Files []string      // that were read for it: Proto and what it imports
+	Proto  string        // .proto file with the messages, see Config.File; empty for none
+	Custom []pdu.Command // sorted by name
+	Set    *custom.Set   // Custom with the messages; nil if there are none
+	Files  []string      // that were read for it: Proto and what it imports
 }
 
 const (
@@ -36,17 +36,17 @@ const (
 	writeCommand    = "write the id as in %s = 0x0901, or as in %[1]s = { id = 0x0901, message = \"my.Order\" }"
 )
 
-// keys returns the key of the file and one for each own command.
+// keys returns the key of the file and one for each custom command.
 func (c *Commands) keys() []key {
 	keys := []key{{name: keyProto, field: &c.Proto, check: checkPath, input: true}}
-	for i := range c.Own {
-		name := sectionCommands + "." + c.Own[i].Name
-		keys = append(keys, key{name: name, owner: name, field: &c.Own[i]}) // like a tenant, it comes and goes
+	for i := range c.Custom {
+		name := sectionCommands + "." + c.Custom[i].Name
+		keys = append(keys, key{name: name, owner: name, field: &c.Custom[i]}) // like a tenant, it comes and goes
 	}
 	return keys
 }
 
-// commands adds the own commands that the file names, without their ids. Like tenants and listeners, they
+// commands adds the custom commands that the file names, without their ids. Like tenants and listeners, they
 // have to be known before the keys are listed (index), because each is a key; walk then sets their
 // values.
 func (r *reader) commands(value any) {
@@ -59,22 +59,22 @@ func (r *reader) commands(value any) {
 			continue
 		}
 		place := r.place(toml.Key{sectionCommands, name}.String(), sectionCommands)
-		if problem := own.CheckName(name); problem != nil {
+		if problem := custom.CheckName(name); problem != nil {
 			if near := suggest.Word(name, []string{"proto"}); near != "" {
 				problem.Remedy = "did you mean proto?"
 			}
 			r.fault(place, "%s: %v", sectionCommands, problem)
 			continue
 		}
-		r.config.Commands.Own = append(r.config.Commands.Own, pdu.Command{Name: name})
+		r.config.Commands.Custom = append(r.config.Commands.Custom, pdu.Command{Name: name})
 	}
-	if n := len(r.config.Commands.Own); n > own.MaxCommands {
-		r.fault(r.place(sectionCommands), "%s: %d own commands, at most %d are possible; remove some", sectionCommands, n, own.MaxCommands)
-		r.config.Commands.Own = nil
+	if n := len(r.config.Commands.Custom); n > custom.MaxCommands {
+		r.fault(r.place(sectionCommands), "%s: %d custom commands, at most %d are possible; remove some", sectionCommands, n, custom.MaxCommands)
+		r.config.Commands.Custom = nil
 	}
 }
 
-// setCommand sets an own command, whose name is known, to its id, or to a table with id and message.
+// setCommand sets a custom command, whose name is known, to its id, or to a table with id and message.
 func setCommand(field *pdu.Command, value any) error {
 	write := fmt.Sprintf(writeCommand, field.Name)
 	id, isNumber := value.(int64)
@@ -100,7 +100,7 @@ func setCommand(field *pdu.Command, value any) error {
 		}
 		return fmt.Errorf("its id is no number; %s", write)
 	}
-	if problem := own.Check(field.Name, id, nil); problem != nil {
+	if problem := custom.Check(field.Name, id, nil); problem != nil {
 		return problem
 	}
 	field.ID, field.Message = pdu.CommandID(id), text
@@ -114,12 +114,12 @@ func (r *reader) checkCommands() {
 	c := &r.config.Commands
 	var sound []pdu.Command
 	line := func(o pdu.Command) int { return r.config.places[sectionCommands+"."+o.Name].Line }
-	for _, o := range slices.SortedStableFunc(slices.Values(c.Own), func(a, b pdu.Command) int { return cmp.Compare(line(a), line(b)) }) {
+	for _, o := range slices.SortedStableFunc(slices.Values(c.Custom), func(a, b pdu.Command) int { return cmp.Compare(line(a), line(b)) }) {
 		name := sectionCommands + "." + o.Name
 		if !r.sound(name) {
 			continue
 		}
-		if problem := own.Check(o.Name, int64(o.ID), sound); problem != nil {
+		if problem := custom.Check(o.Name, int64(o.ID), sound); problem != nil {
 			r.fault(r.place(name), "%s: %v", name, problem)
 			continue
 		}
@@ -131,18 +131,18 @@ func (r *reader) checkCommands() {
 			continue
 		}
 		name := sectionCommands + "." + o.Name
-		if problem := own.CheckMessage(o.Message, messages); problem != nil {
+		if problem := custom.CheckMessage(o.Message, messages); problem != nil {
 			r.fault(r.place(name+".message", name), "%s: %v", name, problem)
 		}
 	}
 	if len(sound) > 0 {
-		c.Set = own.NewSet(sound, messages)
+		c.Set = custom.NewSet(sound, messages)
 	}
 }
 
 // messages returns the messages of the file in commands.proto, or nil if there is none. It returns false
 // if there are faults.
-func (r *reader) messages() (*own.Messages, bool) {
+func (r *reader) messages() (*custom.Messages, bool) {
 	c := &r.config.Commands
 	if !r.sound(keyProto) {
 		return nil, false
@@ -158,7 +158,7 @@ func (r *reader) messages() (*own.Messages, bool) {
 		r.fault(r.place(keyProto), "%s: %v; name a .proto file, relative to this one", keyProto, err)
 		return nil, false
 	}
-	messages, files, faults := own.ReadProto(path)
+	messages, files, faults := custom.ReadProto(path)
 	c.Files = files
 	for _, f := range faults {
 		r.fault(Place{cmp.Or(f.File, path), f.Line}, "%v", f)
@@ -166,9 +166,9 @@ func (r *reader) messages() (*own.Messages, bool) {
 	return messages, len(faults) == 0
 }
 
-// OwnCommands reads only the own commands of the file at path; nil if it has none. It ignores faults
+// CustomCommands reads only the custom commands of the file at path; nil if it has none. It ignores faults
 // elsewhere, for commands that need nothing else of a configuration. An error is Faults.
-func OwnCommands(path string) (*own.Set, error) {
+func CustomCommands(path string) (*custom.Set, error) {
 	source, err := readSource(path)
 	if err != nil {
 		return nil, nil
@@ -196,7 +196,7 @@ func OwnCommands(path string) (*own.Set, error) {
 	return r.config.Commands.Set, nil
 }
 
-// isOwn reports whether the path is that of an own command, which commands has looked at.
-func isOwn(path toml.Key) bool {
+// isCustom reports whether the path is that of a custom command, which commands has looked at.
+func isCustom(path toml.Key) bool {
 	return len(path) > 1 && path[0] == sectionCommands && path.String() != keyProto
 }

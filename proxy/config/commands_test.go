@@ -58,8 +58,8 @@ func faultsOfProto(t *testing.T) {
 		writeFile(t, path, "[commands]\nproto = \"my.proto\"\nCID_X = { id = 0x0901, message = \""+c.message+"\" }\n")
 		want := strings.ReplaceAll(c.want, "DIR", dir)
 		for name, load := range map[string]func() (any, error){
-			"Load":        func() (any, error) { return Load(path, nil, nil) },
-			"OwnCommands": func() (any, error) { return OwnCommands(path) },
+			"Load":           func() (any, error) { return Load(path, nil, nil) },
+			"CustomCommands": func() (any, error) { return CustomCommands(path) },
 		} {
 			got := ""
 			if _, err := load(); err != nil {
@@ -121,16 +121,16 @@ func TestTooManyCommands(t *testing.T) {
 	for i := range 257 {
 		source += fmt.Sprintf("CID_X%d = %d\n", i, 0x0901+i)
 	}
-	wantFaults(t, []faultCase{{source, "1: commands: 257 own commands, at most 256 are possible; remove some"}})
+	wantFaults(t, []faultCase{{source, "1: commands: 257 custom commands, at most 256 are possible; remove some"}})
 }
 
 // Commands that need nothing else of a configuration ignore its other faults.
-func TestOwnCommandsAlone(t *testing.T) {
+func TestCustomCommandsAlone(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, ownCommandsAlone) // no read waits until its file is at rest
+	synctest.Test(t, customCommandsAlone) // no read waits until its file is at rest
 }
 
-func ownCommandsAlone(t *testing.T) {
+func customCommandsAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.toml")
 	for source, want := range map[string]int{
 		"[commands]\nCID_X = 0x0901\n[peer]\ntimeout = 3\nnone = 1\n": 1,
@@ -141,11 +141,11 @@ func ownCommandsAlone(t *testing.T) {
 		if err := os.WriteFile(path, []byte(source), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if set, err := OwnCommands(path); err != nil || len(set.Commands()) != want {
+		if set, err := CustomCommands(path); err != nil || len(set.Commands()) != want {
 			t.Errorf("%q: %v, %v, want %d commands", source, set.Commands(), err, want)
 		}
 	}
-	if set, err := OwnCommands(path + ".none"); err != nil || set != nil {
+	if set, err := CustomCommands(path + ".none"); err != nil || set != nil {
 		t.Errorf("no file: %v, %v", set, err)
 	}
 }

@@ -26,7 +26,7 @@ func (c *Config) keysWith(listener func(i int) string) []key {
 		keys = append(keys, owned("listener."+listener(i), c.Listeners[i].keys())...)
 	}
 	for i := range c.Tenants {
-		keys = append(keys, owned("tenant."+c.Tenants[i].Name, c.Tenants[i].keys(c.Commands.Own))...)
+		keys = append(keys, owned("tenant."+c.Tenants[i].Name, c.Tenants[i].keys(c.Commands.Custom))...)
 	}
 	keys = slices.Concat(keys, c.Cluster.keys(), c.Admin.keys(), c.Metrics.keys(), c.Commands.keys())
 	return append(keys,
@@ -123,10 +123,10 @@ func (c *Claims) keys(section string) []key {
 	}
 }
 
-// keys returns the keys of a tenant, without its name in front. They may name own commands.
-func (t *Tenant) keys(own command.Own) []key {
+// keys returns the keys of a tenant, without its name in front. They may name custom commands.
+func (t *Tenant) keys(custom command.Custom) []key {
 	limits, quota := &t.Limits, &t.Quota
-	return append(slices.Concat(t.Release.keys(own), t.groupKeys(), t.Claims.keys("claims")), []key{
+	return append(slices.Concat(t.Release.keys(custom), t.groupKeys(), t.Claims.keys("claims")), []key{
 		{name: "policy", field: &t.Policy, check: checkPolicy},
 		{name: "policy_config", field: &t.PolicyConfig},
 		{name: "policy_sha256", field: &t.PolicySHA256, check: checkSHA256.orNone()},
@@ -135,7 +135,7 @@ func (t *Tenant) keys(own command.Own) []key {
 		{name: "downgrade_to", field: &t.DowngradeTo, min: 0, max: math.MaxInt64},
 		{name: "audit", field: &t.Audit, check: checkAudit.orNone()},
 		{name: "may", field: &t.May, check: checkMay},
-		{name: "may_commands", field: &t.MayCommands, check: checkCommand(own)},
+		{name: "may_commands", field: &t.MayCommands, check: checkCommand(custom)},
 		{name: "may_else", field: &t.MayElse, choices: policy.Fallbacks},
 		{name: "cluster", field: &t.Cluster, restart: true},
 		{name: "limits.lag_hard", field: &limits.LagHard, min: int64(kibibyte), max: int64(16 * gibibyte)},

@@ -305,7 +305,7 @@ func (r *reader) walk(path toml.Key, table map[string]any) {
 			continue // groups has reported those
 		} else if r.sections[name] && name != "tenant" {
 			r.fault(r.place(name), "%q is a table; write [%s] and its keys below", name, header(path))
-		} else if name != "tenant" && path[:len(path)-1].String() != "tenant" && !isOwn(path) { // tenants and commands have reported those
+		} else if name != "tenant" && path[:len(path)-1].String() != "tenant" && !isCustom(path) { // tenants and commands have reported those
 			r.fault(r.place(name), "unknown key %q; %s", name, r.suggest(name))
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // keys returns the keys of how a tenant's policy comes into force.
-func (r *Release) keys(own command.Own) []key {
+func (r *Release) keys(custom command.Custom) []key {
 	const day = 24 * hour
 	budget := &r.Budget
 	return []key{
@@ -26,7 +26,7 @@ func (r *Release) keys(own command.Own) []key {
 		{name: "release.on_suspicion", field: &r.OnSuspicion, choices: []string{"pause", "roll-back", "ignore"}},
 		{name: "release.on_restart", field: &r.OnRestart, choices: []string{"resume", "roll-back"}},
 		{name: "release.presence", field: &r.Presence, choices: []string{"refuse", "at-once"}},
-		{name: "release.accept", field: &r.Accept, check: checkCommand(own)},
+		{name: "release.accept", field: &r.Accept, check: checkCommand(custom)},
 		{name: "release.shadow_fuel", field: &r.ShadowFuel, min: 1_000_000, max: 10_000_000_000},
 		{name: "release.budget.faults", field: &budget.Faults, check: checkRate},
 		{name: "release.budget.closes", field: &budget.Closes, check: checkRate},

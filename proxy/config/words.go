@@ -130,13 +130,13 @@ var checkMay = check{`^(` + strings.Join(policy.EffectNames, "|") + `)$`, func(w
 	return fmt.Errorf("%q is not an action; %s", word, suggest.Hint(word, known, "write one of "+strings.Join(known, ", ")))
 }}
 
-// checkCommand accepts a command or a range of commands, also own ones.
-func checkCommand(own command.Own) check {
+// checkCommand accepts a command or a range of commands, also custom ones.
+func checkCommand(custom command.Custom) check {
 	return check{`^([A-Za-z_][A-Za-z0-9_]*|[0-9][0-9A-Fa-fx]*)(-([A-Za-z_][A-Za-z0-9_]*|[0-9][0-9A-Fa-fx]*))?$`, func(name string) error {
 		if strings.TrimSpace(name) == "" {
 			return fmt.Errorf("%q is not a command; write its name, such as \"CID_MSG_DATA\"", name)
 		}
-		if _, problems := own.Parse(name); problems != nil {
+		if _, problems := custom.Parse(name); problems != nil {
 			return problems[0]
 		}
 		return nil

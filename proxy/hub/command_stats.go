@@ -97,20 +97,20 @@ func (h *Hub) countCommands(from *reader) {
 	from.commandRuns = from.commandRuns[:0]
 }
 
-// maxOwn bounds the own commands that are counted separately. It is more than there can be at a time,
+// maxCustom bounds the custom commands that are counted separately. It is more than there can be at a time,
 // because those that a reload has replaced stay counted.
-const maxOwn = 1024
+const maxCustom = 1024
 
 // countsOf returns where a command without an index is counted. Called under mu.
 func (c *counts) countsOf(id pdu.CommandID) *commandCounts {
-	if one := c.own[id]; one != nil {
+	if one := c.custom[id]; one != nil {
 		return one
 	}
-	if !id.IsOwn() || len(c.own) == maxOwn {
+	if !id.IsCustom() || len(c.custom) == maxCustom {
 		return &c.commands[0]
 	}
 	one := new(commandCounts)
-	c.own[id] = one
+	c.custom[id] = one
 	return one
 }
 
@@ -143,12 +143,12 @@ func (c *counts) countUnknown(r commandRun) {
 
 // UnknownStats returns the statistics of single commands that are not known, in
 // the order of their ids: of those that came first, while there was room. They are part of
-// what CommandStats returns for id 0. A command that has become an own one is not among them.
+// what CommandStats returns for id 0. A command that has become a custom one is not among them.
 func (h *Hub) UnknownStats() (all []CommandStats) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(h.counts.unknown)) {
-		if h.counts.own[id] != nil {
+		if h.counts.custom[id] != nil {
 			continue
 		}
 		all = append(all, h.counts.unknown[id].stats(id))
@@ -157,7 +157,7 @@ func (h *Hub) UnknownStats() (all []CommandStats) {
 }
 
 // CommandStats returns the statistics of the commands that peers sent: in the order of
-// pdu.Commands, and then those that are or were own commands. PDUs that were dropped by Refuse are
+// pdu.Commands, and then those that are or were custom commands. PDUs that were dropped by Refuse are
 // not included.
 func (h *Hub) CommandStats() (all []CommandStats) {
 	h.mu.Lock()
@@ -167,8 +167,8 @@ func (h *Hub) CommandStats() (all []CommandStats) {
 			all = append(all, one)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(h.counts.own)) {
-		all = append(all, h.counts.own[id].stats(id))
+	for _, id := range slices.Sorted(maps.Keys(h.counts.custom)) {
+		all = append(all, h.counts.custom[id].stats(id))
 	}
 	return all
 }

@@ -85,7 +85,7 @@ type Counts struct {
 	Underway  uint64 // judged PDUs that have not come back in the order of several hubs
 	Refused   uint64 // PDUs dropped before they were judged
 	Unstaged  uint64 // PDUs judged while no stage was in force; policy.Tally counts the others
-	Made      uint64 // PDUs of the hub's own: notices, answers, heartbeats
+	Made      uint64 // PDUs of the hub's custom: notices, answers, heartbeats
 	Due       uint64
 	Delivered uint64 // written whole to a connection
 	Pending   uint64 // due to a session that still exists, and not yet known to be written
@@ -131,7 +131,7 @@ type counts struct {
 	bytesOut  uint64          // to sessions that have ended
 	commands  []commandCounts // by commandIndex
 
-	own         map[pdu.CommandID]*commandCounts // of own commands, and of those that were
+	custom      map[pdu.CommandID]*commandCounts // of custom commands, and of those that were
 	unknown     map[pdu.CommandID]*commandCounts // of commands that are not known, a part of commands[0]
 	unknownRoom [2]int                           // that is used, see countUnknown
 
@@ -142,7 +142,7 @@ type counts struct {
 }
 
 func newCounts() counts {
-	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64), closed: make(map[Reason]uint64), commands: make([]commandCounts, len(countedCommands)), own: make(map[pdu.CommandID]*commandCounts), unknown: make(map[pdu.CommandID]*commandCounts),
+	return counts{dropped: make(map[Reason]uint64), discarded: make(map[Reason]uint64), closed: make(map[Reason]uint64), commands: make([]commandCounts, len(countedCommands)), custom: make(map[pdu.CommandID]*commandCounts), unknown: make(map[pdu.CommandID]*commandCounts),
 		slowed: make(map[Reason]uint64), slowedTime: make(map[Reason]time.Duration)}
 }
 

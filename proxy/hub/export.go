@@ -57,7 +57,7 @@ type State struct {
 	Groups map[string]uint64 `json:",omitempty"` // GroupCount.Copies, by name
 
 	Commands    []CommandState // of the commands that the protocol has, and of 0
-	Own         []CommandState `json:",omitempty"` // of own commands, and of those that were
+	Custom      []CommandState `json:"Own,omitempty"` // of custom commands, and of those that were
 	Unknown     []CommandState // of single commands that are not known
 	UnknownRoom [2]int         // how many of these began with a PDU that was dropped, and with another one
 }
@@ -115,8 +115,8 @@ func (h *Hub) Export(move func(*Seat) bool) State {
 	for index := range c.commands {
 		st.Commands = append(st.Commands, c.commands[index].export(countedCommands[index]))
 	}
-	for id, one := range c.own {
-		st.Own = append(st.Own, one.export(id))
+	for id, one := range c.custom {
+		st.Custom = append(st.Custom, one.export(id))
 	}
 	for id, one := range c.unknown {
 		st.Unknown = append(st.Unknown, one.export(id))

@@ -56,10 +56,10 @@ func (h *Hub) Import(st State, next func() (chunk []byte, err error)) error {
 	for i := range st.Commands {
 		c.commands[indexOf(st.Commands[i].Command)].add(&st.Commands[i])
 	}
-	for i := range st.Own {
+	for i := range st.Custom {
 		one := new(commandCounts)
-		one.add(&st.Own[i])
-		c.own[st.Own[i].Command] = one
+		one.add(&st.Custom[i])
+		c.custom[st.Custom[i].Command] = one
 	}
 	for i := range st.Unknown {
 		one := new(commandCounts)
@@ -98,7 +98,7 @@ func (st *State) addUp() error {
 	if len(st.Actions) != len(policy.Actions) {
 		return fmt.Errorf("the counts have %d actions, not %d", len(st.Actions), len(policy.Actions))
 	}
-	for _, one := range slices.Concat(st.Commands, st.Own, st.Unknown) {
+	for _, one := range slices.Concat(st.Commands, st.Custom, st.Unknown) {
 		if len(one.Actions) != len(policy.Actions) {
 			return fmt.Errorf("the counts of command 0x%04x have %d actions, not %d", uint16(one.Command), len(one.Actions), len(policy.Actions))
 		}

@@ -41,7 +41,7 @@ func TestImportRefusesCounts(t *testing.T) {
 		"the counts have 6 actions, not 7":                             func(st *State) { st.Actions = st.Actions[1:] },
 		"counts of command 0x0101 have 8 actions, not 7":               func(st *State) { st.Commands[1].Command, st.Commands[1].Actions = 0x101, make([]uint64, 8) },
 		"counts of command 0x7777 have 0 actions, not 7":               func(st *State) { st.Unknown[0].Actions = nil },
-		"counts of command 0x0901 have 8 actions, not 7":               func(st *State) { st.Own = []CommandState{{Command: 0x901, Actions: make([]uint64, 8)}} },
+		"counts of command 0x0901 have 8 actions, not 7":               func(st *State) { st.Custom = []CommandState{{Command: 0x901, Actions: make([]uint64, 8)}} },
 		"7 PDUs were received, but 6 accepted, dropped or under way":   func(st *State) { st.Received++ },
 		"6 PDUs were received, but 106 accepted, dropped or under way": func(st *State) { st.Dropped[ByPolicy] += 100 },
 		"18446744073709551615 PDUs were received, but 6 acc":           func(st *State) { st.Received = 1<<64 - 1 },

@@ -228,17 +228,17 @@ func row(t *policy.Tally, command pdu.CommandID) *policy.Weights {
 	if index := indexOf(command); index > 0 {
 		return &t.Rows[index]
 	}
-	if w := t.Own[command]; w != nil {
+	if w := t.Custom[command]; w != nil {
 		return w
 	}
-	if !command.IsOwn() || len(t.Own) == maxOwn {
+	if !command.IsCustom() || len(t.Custom) == maxCustom {
 		return &t.Rows[0]
 	}
-	if t.Own == nil {
-		t.Own = make(map[pdu.CommandID]*policy.Weights)
+	if t.Custom == nil {
+		t.Custom = make(map[pdu.CommandID]*policy.Weights)
 	}
 	w := new(policy.Weights)
-	t.Own[command] = w
+	t.Custom[command] = w
 	return w
 }
 
@@ -258,7 +258,7 @@ func weighedNow(t *policy.Tally) policy.Weighed {
 			all.Commands = append(all.Commands, policy.CommandWeights{Command: countedCommands[i], Weights: *w})
 		}
 	}
-	for id, w := range t.Own {
+	for id, w := range t.Custom {
 		all.Commands = append(all.Commands, policy.CommandWeights{Command: id, Weights: *w})
 	}
 	slices.SortFunc(all.Commands, func(a, b policy.CommandWeights) int { return cmp.Compare(a.Command, b.Command) })

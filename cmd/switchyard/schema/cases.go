@@ -94,7 +94,7 @@ func idOf(description string, names []string) *node {
 	return n
 }
 
-// commandNames returns the names of all commands that are known, own ones included.
+// commandNames returns the names of all commands that are known, custom ones included.
 func commandNames() (names []string) {
 	for _, c := range pdu.KnownCommands() {
 		names = append(names, c.Name)

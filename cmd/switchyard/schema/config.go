@@ -4,7 +4,7 @@ import (
 	"math"
 	"strings"
 
-	"switchyard/policy/command/own"
+	"switchyard/policy/command/custom"
 	"switchyard/proxy/config"
 )
 
@@ -23,13 +23,13 @@ func Config() []byte {
 			table.add(k)
 		}
 	}
-	root.Properties["commands"].Patterns[own.NamePattern] = ownCommand()
+	root.Properties["commands"].Patterns[custom.NamePattern] = customCommand()
 	return root.text()
 }
 
-// ownCommand returns an own command: its id, or a table with id and message.
-func ownCommand() *node {
-	n := newTable("An own command: its id, or a table of its id and the message in its body.")
+// customCommand returns a custom command: its id, or a table with id and message.
+func customCommand() *node {
+	n := newTable("A custom command: its id, or a table of its id and the message in its body.")
 	low, high := int64(1), int64(math.MaxUint16)
 	n.Type, n.Minimum, n.Maximum = []string{"integer", "object"}, &low, &high
 	n.Required = []string{"id"}

@@ -24,10 +24,10 @@ func TestSchemasAreUpToDate(t *testing.T) {
 	}
 }
 
-// The schemas of tables and cases have the own commands that are known, in a table with what their rules can be about.
-func TestTableHasOwnCommands(t *testing.T) {
-	t.Cleanup(func() { message.SetOwn(nil, nil) })
-	message.SetOwn([]pdu.Command{{Service: 9, ID: 0x0901, Name: "CID_MY_CHAT", Message: "IM.Message.IMMsgData"}, {Service: 9, ID: 0x0902, Name: "CID_MY_PING"}}, nil)
+// The schemas of tables and cases have the custom commands that are known, in a table with what their rules can be about.
+func TestTableHasCustomCommands(t *testing.T) {
+	t.Cleanup(func() { message.SetCustom(nil, nil) })
+	message.SetCustom([]pdu.Command{{Service: 9, ID: 0x0901, Name: "CID_MY_CHAT", Message: "IM.Message.IMMsgData"}, {Service: 9, ID: 0x0902, Name: "CID_MY_PING"}}, nil)
 	if !strings.Contains(string(Cases()), `"CID_MY_CHAT"`) {
 		t.Error("the schema of cases does not have CID_MY_CHAT")
 	}

@@ -9,14 +9,14 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/pdu/message"
-	"switchyard/policy/command/own"
+	"switchyard/policy/command/custom"
 )
 
-// Changed own commands take effect with the configuration, and so do the tables that name them. A
+// Changed custom commands take effect with the configuration, and so do the tables that name them. A
 // refused configuration changes no names. The names are those of the process, so the test is not
 // parallel.
-func TestOwnCommandsAreReloaded(t *testing.T) {
-	t.Cleanup((*own.Set)(nil).Use)
+func TestCustomCommandsAreReloaded(t *testing.T) {
+	t.Cleanup((*custom.Set)(nil).Use)
 	s := &testServer{t: t, dir: t.TempDir()}
 	saveProto := func(field string) {
 		s.save("my.proto", []byte("syntax = \"proto2\";\npackage my;\nmessage Order { optional uint32 "+field+" = 1; }\n"))

@@ -69,7 +69,7 @@ func (srv *server) plan(c *config.Config, engine *wasm.Engine, requested, audits
 	return p
 }
 
-// withCommandsOf makes the own commands of c known, and returns a function that makes those of the
+// withCommandsOf makes the custom commands of c known, and returns a function that makes those of the
 // configuration in force known again. The tables of a plan are found in between: what they mean depends
 // on the names.
 func (srv *server) withCommandsOf(c *config.Config) (restore func()) {

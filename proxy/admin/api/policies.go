@@ -66,7 +66,7 @@ type Route struct {
 	Command string `json:"command"` // as in review.Row, or review.Else
 	First   uint16 `json:"first"`   // the lowest id
 	Last    uint16 `json:"last"`    // the highest id
-	Known   bool   `json:"known"`   // it is a command of the protocol, or an own one
+	Known   bool   `json:"known"`   // it is a command of the protocol, or a custom one
 	Alike   bool   `json:"alike"`   // it is treated as unknown commands are
 	review.Scope
 	Decision review.Decision   `json:"decision"`

@@ -7,10 +7,10 @@ import (
 	"testing"
 
 	"switchyard/pdu"
-	"switchyard/policy/command/own"
+	"switchyard/policy/command/custom"
 )
 
-// useOrders makes CID_MY_ORDER and CID_MY_CHAT own commands, and returns the former's id.
+// useOrders makes CID_MY_ORDER and CID_MY_CHAT custom commands, and returns the former's id.
 func useOrders(t *testing.T, id pdu.CommandID) pdu.CommandID {
 	t.Helper()
 	proto := filepath.Join(t.TempDir(), "my.proto")
@@ -19,12 +19,12 @@ func useOrders(t *testing.T, id pdu.CommandID) pdu.CommandID {
 	if err := os.WriteFile(proto, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	messages, _, faults := own.ReadProto(proto)
+	messages, _, faults := custom.ReadProto(proto)
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
-	t.Cleanup((*own.Set)(nil).Use)
-	own.NewSet([]pdu.Command{
+	t.Cleanup((*custom.Set)(nil).Use)
+	custom.NewSet([]pdu.Command{
 		{Service: pdu.ServiceID(id >> 8), ID: id, Name: "CID_MY_ORDER", Message: "my.Order"},
 		{Service: 0x0a, ID: 0x0a01, Name: "CID_MY_CHAT", Message: "IM.Message.IMMsgData"},
 	}, messages).Use()
@@ -48,16 +48,16 @@ CID_MY_ORDER         = "unicast fields buyer"
 // noBase is for tables that extend nothing, but do not come alone.
 func noBase(string) ([]byte, error) { return nil, os.ErrNotExist }
 
-// The text of a table with own commands has their ids and the numbers of their fields, and is the same
+// The text of a table with custom commands has their ids and the numbers of their fields, and is the same
 // table where they are not known.
-func TestOwnCommandsInATable(t *testing.T) {
+func TestCustomCommandsInATable(t *testing.T) {
 	id := useOrders(t, 0x0901)
 	table, err := Extend("routes.toml", []byte(ownRules), noBase)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !table.UsesOwn() {
-		t.Error("the table does not know that it uses own commands")
+	if !table.UsesCustom() {
+		t.Error("the table does not know that it uses custom commands")
 	}
 	if got := table.Decide(9, id, Sender{}, []byte{0x10, 2, 0x18, 17}); got.If != "side = SELL and qty > 0x10" || got.Verdict.String() != "drop, log" {
 		t.Errorf("the case is %+v", got)
@@ -83,15 +83,15 @@ else = "broadcast-except-sender"  # line 8
 	if got := string(table.Text()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	(*own.Set)(nil).Use()
+	(*custom.Set)(nil).Use()
 	again := parse(t, want)
-	if again.UsesOwn() || string(again.Module()) != string(table.Module()) || string(again.Text()) == "" {
+	if again.UsesCustom() || string(again.Module()) != string(table.Module()) || string(again.Text()) == "" {
 		t.Error("the text is another table")
 	}
 }
 
 // A name stands for another id as soon as the configuration says so.
-func TestOwnCommandMoves(t *testing.T) {
+func TestCustomCommandMoves(t *testing.T) {
 	var modules []string
 	for _, id := range []pdu.CommandID{0x0901, 0x0902} {
 		useOrders(t, id)
@@ -106,7 +106,7 @@ func TestOwnCommandMoves(t *testing.T) {
 	}
 }
 
-func TestOwnCommandsRefused(t *testing.T) {
+func TestCustomCommandsRefused(t *testing.T) {
 	useOrders(t, 0x0901)
 	for src, want := range map[string]string{
 		"CID_MY_ODRER = 'drop'":                                  `r.toml:2: unknown command "CID_MY_ODRER"; did you mean CID_MY_ORDER?`,
@@ -123,7 +123,7 @@ func TestOwnCommandsRefused(t *testing.T) {
 }
 
 // A table that comes alone means what its text says, whatever this configuration names.
-func TestOwnCommandsInATableThatComesAlone(t *testing.T) {
+func TestCustomCommandsInATableThatComesAlone(t *testing.T) {
 	useOrders(t, 0x0901)
 	const remedy = `is a name of this configuration, which a table that comes alone, as from an address, cannot use; write 0x0901, or write the table out: 'switchyard policy show --table FILE'`
 	for src, want := range map[string]string{
@@ -136,7 +136,7 @@ func TestOwnCommandsInATableThatComesAlone(t *testing.T) {
 		"0x0901-0x09ff = 'drop'":                              ``,
 	} {
 		table, err := Parse("r.toml", []byte("[route]\n"+src))
-		if want == "" && (err != nil || table.UsesOwn()) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		if want == "" && (err != nil || table.UsesCustom()) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: got %v, want %s", src, err, want)
 		}
 	}

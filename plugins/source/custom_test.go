@@ -10,15 +10,15 @@ import (
 	"switchyard/policy/abi"
 )
 
-// A table with own commands is one content with their ids, from which alone the same module is made.
-func TestTableWithOwnCommands(t *testing.T) {
-	t.Cleanup(func() { message.SetOwn(nil, nil) })
+// A table with custom commands is one content with their ids, from which alone the same module is made.
+func TestTableWithCustomCommands(t *testing.T) {
+	t.Cleanup(func() { message.SetCustom(nil, nil) })
 	dir := t.TempDir()
 	const plain = "[route]\nCID_MSG_DATA = 'broadcast-all'\n"
 	saveAll(t, dir, map[string]string{"routes.toml": "[route]\nCID_MY_ORDER = 'broadcast-all'\n", "plain.toml": plain})
 	found := func(id pdu.CommandID) Module {
 		t.Helper()
-		message.SetOwn([]pdu.Command{{Service: pdu.ServiceID(id >> 8), ID: id, Name: "CID_MY_ORDER"}}, nil)
+		message.SetCustom([]pdu.Command{{Service: pdu.ServiceID(id >> 8), ID: id, Name: "CID_MY_ORDER"}}, nil)
 		m, err := find(t, "file:routes.toml", dir, 1<<20)
 		if err != nil {
 			t.Fatal(err)
@@ -33,9 +33,9 @@ func TestTableWithOwnCommands(t *testing.T) {
 		t.Error("the id has changed, and the policy is the same")
 	}
 	if m, err := find(t, "file:plain.toml", dir, 1<<20); err != nil || string(m.File) != plain {
-		t.Errorf("a table without own commands is %q, %v", m.File, err)
+		t.Errorf("a table without custom commands is %q, %v", m.File, err)
 	}
-	message.SetOwn(nil, nil)
+	message.SetCustom(nil, nil)
 	kept, err := File{Name: "file:routes.toml", Path: filepath.Join(dir, "routes.toml"), Bytes: first.File, SHA256: sum(first.File)}.Module()
 	if err != nil || kept.SHA256 != first.SHA256 {
 		t.Errorf("what is kept is another policy: %v, %s", err, kept.SHA256)

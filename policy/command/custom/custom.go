@@ -1,6 +1,6 @@
-// Package own is the operator's own commands: what their names and ids may be, and the messages of
+// Package custom is the operator's custom commands: what their names and ids may be, and the messages of
 // their bodies, which it reads from a .proto file. It reads no configuration.
-package own
+package custom
 
 import (
 	"cmp"
@@ -23,10 +23,10 @@ import (
 	"switchyard/policy/suggest"
 )
 
-// MaxCommands is how many own commands there may be. Each is a label of the metrics.
+// MaxCommands is how many custom commands there may be. Each is a label of the metrics.
 const MaxCommands = 256
 
-// A Set is own commands with the messages of their bodies. It is immutable; nil is a set without
+// A Set is custom commands with the messages of their bodies. It is immutable; nil is a set without
 // commands.
 type Set struct {
 	commands []pdu.Command
@@ -54,12 +54,12 @@ func NewSet(commands []pdu.Command, messages *Messages) *Set {
 	return s
 }
 
-// Use makes these the own commands of this process.
+// Use makes these the custom commands of this process.
 func (s *Set) Use() {
 	if s == nil {
 		s = NewSet(nil, nil)
 	}
-	message.SetOwn(s.commands, s.types)
+	message.SetCustom(s.commands, s.types)
 }
 
 // Commands returns the commands in the order of their ids. The caller must not change them.
@@ -86,7 +86,7 @@ var nameForm = regexp.MustCompile(NamePattern)
 // maxName is the length in bytes of the longest name of a command.
 const maxName = 64
 
-// Check returns what is wrong with the name and the id of a command, or nil. before are own commands
+// Check returns what is wrong with the name and the id of a command, or nil. before are custom commands
 // that were accepted. Each name and id must be new, as it names the command in every log line and
 // metric; a command of the protocol cannot be given another name, because peers know it by its id:
 //

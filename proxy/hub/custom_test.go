@@ -9,11 +9,11 @@ import (
 	"switchyard/proxy/hub/hubtest"
 )
 
-// An audit has a row for each own command, in the order of the ids.
-func TestOwnCommandsAreAudited(t *testing.T) {
-	t.Cleanup(func() { pdu.SetOwnCommands(nil) })
+// An audit has a row for each custom command, in the order of the ids.
+func TestCustomCommandsAreAudited(t *testing.T) {
+	t.Cleanup(func() { pdu.SetCustomCommands(nil) })
 	const early, late = pdu.CommandID(0x0216), pdu.CommandID(0x9001)
-	pdu.SetOwnCommands([]pdu.Command{{Service: 2, ID: early, Name: "CID_MY_EARLY"}, {Service: 0x90, ID: late, Name: "CID_MY_LATE"}})
+	pdu.SetCustomCommands([]pdu.Command{{Service: 2, ID: early, Name: "CID_MY_EARLY"}, {Service: 0x90, ID: late, Name: "CID_MY_LATE"}})
 	h := newHub(with(late, abi.BroadcastAll))
 	h.SetAudit(generation(with(late, abi.Drop)))
 	a := hubtest.Join(h)
@@ -34,9 +34,9 @@ func TestOwnCommandsAreAudited(t *testing.T) {
 	}
 }
 
-// An own command is counted by itself, from the moment on at which it is one.
-func TestOwnCommandsAreCounted(t *testing.T) {
-	t.Cleanup(func() { pdu.SetOwnCommands(nil) })
+// A custom command is counted by itself, from the moment on at which it is one.
+func TestCustomCommandsAreCounted(t *testing.T) {
+	t.Cleanup(func() { pdu.SetCustomCommands(nil) })
 	const id = pdu.CommandID(0x9001)
 	h := newHub(commonRules())
 	peer := hubtest.Join(h)
@@ -61,10 +61,10 @@ func TestOwnCommandsAreCounted(t *testing.T) {
 	}
 	send(id, 0x9002)
 	want(0, 2, 2)
-	pdu.SetOwnCommands([]pdu.Command{{Service: 0x90, ID: id, Name: "CID_MY_ORDER"}})
+	pdu.SetCustomCommands([]pdu.Command{{Service: 0x90, ID: id, Name: "CID_MY_ORDER"}})
 	send(id, id, 0x9002)
 	want(2, 3, 2) // what came before stays among the others
-	pdu.SetOwnCommands(nil)
+	pdu.SetCustomCommands(nil)
 	send(id)
 	want(3, 3, 2)
 

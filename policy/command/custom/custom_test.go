@@ -1,4 +1,4 @@
-package own
+package custom
 
 import (
 	"encoding/json"
@@ -314,7 +314,7 @@ func TestSet(t *testing.T) {
 		t.Errorf("it is read as %s", got)
 	}
 	(*Set)(nil).Use()
-	if message.Type(0x0901) != nil || len(pdu.OwnCommands()) > 0 {
+	if message.Type(0x0901) != nil || len(pdu.CustomCommands()) > 0 {
 		t.Error("a set that is no longer in use is known")
 	}
 	if again := NewSet([]pdu.Command{order}, nil); texts[again.Text()] {

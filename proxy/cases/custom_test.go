@@ -36,7 +36,7 @@ const ownMessage = `name: "my.proto" package: "my" syntax: "proto3" message_type
 		field { name: "value" number: 2 label: LABEL_OPTIONAL type: TYPE_STRING } }
 }`
 
-// Bodies of own commands may have fields of every type that a .proto file can declare.
+// Bodies of custom commands may have fields of every type that a .proto file can declare.
 func TestFieldsOfOwnMessages(t *testing.T) {
 	var file descriptorpb.FileDescriptorProto
 	if err := prototext.Unmarshal([]byte(ownMessage), &file); err != nil {
@@ -48,8 +48,8 @@ func TestFieldsOfOwnMessages(t *testing.T) {
 	}
 	order := dynamicpb.NewMessageType(f.Messages().Get(0))
 	const id = 0x0901
-	message.SetOwn([]pdu.Command{{Service: 9, ID: id, Name: "CID_MY_ORDER", Message: "my.Order"}}, map[string]protoreflect.MessageType{"my.Order": order})
-	defer message.SetOwn(nil, nil)
+	message.SetCustom([]pdu.Command{{Service: 9, ID: id, Name: "CID_MY_ORDER", Message: "my.Order"}}, map[string]protoreflect.MessageType{"my.Order": order})
+	defer message.SetCustom(nil, nil)
 	for _, c := range []struct{ field, want string }{
 		{"price=1.5", "price:1.5"},
 		{"price=2", "price:2"},

@@ -8,10 +8,10 @@ import (
 	"switchyard/pdu/message"
 )
 
-// An own command has a row as one of the protocol, also of a service that nothing else names.
-func TestOwnCommandsHaveRows(t *testing.T) {
-	t.Cleanup(func() { message.SetOwn(nil, nil) })
-	message.SetOwn([]pdu.Command{
+// A custom command has a row as one of the protocol, also of a service that nothing else names.
+func TestCustomCommandsHaveRows(t *testing.T) {
+	t.Cleanup(func() { message.SetCustom(nil, nil) })
+	message.SetCustom([]pdu.Command{
 		{Service: 0x20, ID: 0x2001, Name: "CID_MY_CHAT", Message: "IM.Message.IMMsgData"},
 		{Service: 0x20, ID: 0x2002, Name: "CID_MY_PING"},
 	}, nil)
@@ -27,7 +27,7 @@ func TestOwnCommandsHaveRows(t *testing.T) {
 		t.Errorf("asked about %s", table.Asked())
 	}
 	// One that becomes known while a table is shown is no fault.
-	message.SetOwn([]pdu.Command{{Service: 0x30, ID: 0x3001, Name: "CID_MY_LATE"}}, nil)
+	message.SetCustom([]pdu.Command{{Service: 0x30, ID: 0x3001, Name: "CID_MY_LATE"}}, nil)
 	if rows, changes := table.Rows(), Compare(table, table, false); len(rows) == 0 || len(changes) != 0 {
 		t.Errorf("%d rows, %d changes", len(rows), len(changes))
 	}
