@@ -86,17 +86,17 @@ func exceeds(bad, all uint64, budget float64, commands int) bool {
 // A judge keeps the state that detecting a breach needs in addition to the counts.
 type judge struct {
 	copies, bytes int             // consecutive ticks in which the ratio was exceeded
-	heeded        map[string]bool // signals that have already paused the release
+	reported      map[string]bool // signals that have already paused the release
 	endings       endings
 }
 
-// heed records that a signal has paused the release, so that it pauses the release only
+// report records that a signal has paused the release, so that it pauses the release only
 // once.
-func (j *judge) heed(signal string) {
-	if j.heeded == nil {
-		j.heeded = make(map[string]bool)
+func (j *judge) report(signal string) {
+	if j.reported == nil {
+		j.reported = make(map[string]bool)
 	}
-	j.heeded[signal] = true
+	j.reported[signal] = true
 }
 
 // breach names the exceeded budget, with the evidence; it returns "" if none is exceeded.

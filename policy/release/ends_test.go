@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Sessions that end more often on the candidate's side than on the other are heeded as other signals
+// Sessions that end more often on the candidate's side than on the other count like other signals
 // are; as many as are to be expected are not.
 func TestSessionEnds(t *testing.T) {
 	for name, c := range map[string]struct {
-		ends  []Ends
-		heeds bool
+		ends   []Ends
+		counts bool
 	}{
 		"one of three, a few times": {repeat(4, Ends{0, 1, 1.0 / 3}), false},
 		"one of three, often":       {repeat(8, Ends{0, 1, 1.0 / 3}), true},
@@ -32,13 +32,13 @@ func TestSessionEnds(t *testing.T) {
 			for _, e := range c.ends {
 				r.Tick(Tick{Elapsed: time.Millisecond, Ends: e})
 			}
-			if !c.heeds {
+			if !c.counts {
 				want = "shadow"
 			}
 			if place(r) != want {
 				t.Errorf("%s, %s: %s, want %s", name, choice, place(r), want)
 			}
-			if c.heeds && choice != Ignore && !strings.Contains(r.Reason, "were of peers that obey the candidate") {
+			if c.counts && choice != Ignore && !strings.Contains(r.Reason, "were of peers that obey the candidate") {
 				t.Errorf("%s: reason %q", name, r.Reason)
 			}
 		}

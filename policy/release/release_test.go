@@ -255,7 +255,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// Signals that became more frequent are heeded once, as the plan says.
+// Signals that became more frequent count once, as the plan says.
 func TestSignals(t *testing.T) {
 	slow := func(before, during uint64) Tick {
 		return Tick{Elapsed: time.Second, Signals: []Signal{{"sessions closed as slow consumers", before, during}}}

@@ -56,7 +56,7 @@ func (r *Release) Tick(t Tick) (changed bool) {
 		r.Stood += elapsed
 	} else {
 		r.Held += elapsed
-		r.heed(t)
+		r.checkSignals(t)
 	}
 	if !r.Paused && !r.State.Over() {
 		r.step()
@@ -64,8 +64,8 @@ func (r *Release) Tick(t Tick) (changed bool) {
 	return was != [...]any{r.State, r.Share, r.Paused}
 }
 
-// heed applies the plan's choice for what is suspicious.
-func (r *Release) heed(t Tick) {
+// checkSignals applies the plan's choice for what is suspicious.
+func (r *Release) checkSignals(t Tick) {
 	r.suspect("session ends", r.judge.endings.suspicion())
 	for i := range t.Signals {
 		r.suspect(t.Signals[i].Name, t.Signals[i].suspicion())
@@ -76,12 +76,12 @@ func (r *Release) heed(t Tick) {
 // the release has seen it.
 func (r *Release) suspect(name, suspicion string) {
 	switch {
-	case suspicion == "", r.Paused, r.State.Over(), r.judge.heeded[name]:
+	case suspicion == "", r.Paused, r.State.Over(), r.judge.reported[name]:
 	case r.Plan.OnSuspicion == Back:
 		r.end(RolledBack, suspicion)
 	case r.Plan.OnSuspicion == Wait:
 		r.pause(suspicion)
-		r.judge.heed(name)
+		r.judge.report(name)
 	}
 }
 

@@ -96,9 +96,9 @@ func define(b wazero.HostModuleBuilder, name string, s signature, f api.GoModule
 // outside of metered code, so each charges for its own work before it does the work. A panic
 // in a host function ends the call of the guest with an error, as a trap does.
 func charge(guest api.Module, fuel uint64) {
-	tank := guest.ExportedGlobal(meter.FuelExport).(api.MutableGlobal)
-	left := int64(tank.Get()) - int64(fuel)
-	tank.Set(uint64(left))
+	counter := guest.ExportedGlobal(meter.FuelExport).(api.MutableGlobal)
+	left := int64(counter.Get()) - int64(fuel)
+	counter.Set(uint64(left))
 	if left < 0 {
 		panic(errFuel)
 	}
