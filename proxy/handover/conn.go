@@ -125,13 +125,13 @@ func (c *Conn) receiveHead() (head []byte, descriptors []int, err error) {
 	return head, descriptors, nil
 }
 
-// farewellTime is how long a last message waits for a process that reads nothing. A busy machine may
+// closeTime is how long a last message waits for a process that reads nothing. A busy machine may
 // let this one wait before it writes, too.
-const farewellTime = 2 * time.Second
+const closeTime = 2 * time.Second
 
-// farewell sends the last message, if the other process takes it, and closes c.
-func (c *Conn) farewell(k kind, why string) {
-	c.unix.SetDeadline(time.Now().Add(farewellTime))
+// closeWith sends the last message, if the other process takes it, and closes c.
+func (c *Conn) closeWith(k kind, why string) {
+	c.unix.SetDeadline(time.Now().Add(closeTime))
 	c.say(k, reason{cut(why)})
 	c.Close()
 }

@@ -128,7 +128,7 @@ func (c *Conn) refuse(ctx context.Context, why error) error {
 
 // Refuse tells the old process why this one cannot make an offer, and closes c.
 func (c *Conn) Refuse(why error) {
-	c.farewell(kindRefuse, why.Error())
+	c.closeWith(kindRefuse, why.Error())
 }
 
 // aborted returns the error for the message abort.

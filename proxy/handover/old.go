@@ -122,8 +122,8 @@ func (c *Conn) fault(ctx context.Context, step Step, err error) error {
 }
 
 // Abort tells the new process that this one keeps serving, and closes c.
-func (c *Conn) Abort(why string) { c.farewell(kindAbort, why) }
+func (c *Conn) Abort(why string) { c.closeWith(kindAbort, why) }
 
 // Stop tells the new process, after HandOver, that this one was told to stop: whoever did that does
 // not know that another process serves. It closes c.
-func (c *Conn) Stop() { c.farewell(kindStop, "") }
+func (c *Conn) Stop() { c.closeWith(kindStop, "") }

@@ -48,7 +48,7 @@ func (l *Log) retry(ctx context.Context, try func() error) error {
 	var cause error
 	for {
 		err := try()
-		if err == nil || errors.As(err, &hopeless{}) {
+		if err == nil || errors.As(err, &permanentError{}) {
 			return err
 		}
 		if cause == nil || ctx.Err() == nil { // an attempt that was cut short does not show the fault

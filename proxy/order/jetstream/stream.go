@@ -33,10 +33,10 @@ func (s Settings) config() *nats.StreamConfig {
 	}
 }
 
-// A hopeless error is one that an operator has to mend; asking again does not help.
-type hopeless struct{ error }
+// A permanent error is one that an operator has to mend; asking again does not help.
+type permanentError struct{ error }
 
-func (h hopeless) Unwrap() error { return h.error }
+func (e permanentError) Unwrap() error { return e.error }
 
 // The stream of a tenant is made by the first hub that looks for it. All hubs have to want the same
 // settings, or each would refuse the stream of the other: those that may differ while an operator
@@ -63,7 +63,7 @@ func (l *Log) find(ctx context.Context, k *connection) (*nats.StreamInfo, error)
 // largeEnough checks that the server takes the largest message of a hub.
 func (k *connection) largeEnough() error {
 	if size := k.conn.MaxPayload(); size < smallest {
-		return hopeless{fmt.Errorf("server %s takes messages of at most %d bytes, and the state of a tenant needs %d: set max_payload of all servers of the bus to 1MB, which is its default", k.conn.ConnectedUrlRedacted(), size, smallest)}
+		return permanentError{fmt.Errorf("server %s takes messages of at most %d bytes, and the state of a tenant needs %d: set max_payload of all servers of the bus to 1MB, which is its default", k.conn.ConnectedUrlRedacted(), size, smallest)}
 	}
 	return nil
 }
@@ -114,7 +114,7 @@ func (l *Log) suits(found *nats.StreamConfig) error {
 	check(found.MaxMsgSize <= 0 || int(found.MaxMsgSize) >= smallest, "messages are limited to %d bytes", found.MaxMsgSize)
 	check(found.Mirror == nil && len(found.Sources) == 0 && !found.Sealed && found.SubjectTransform == nil, "it is a mirror, is sealed or transforms subjects")
 	if faults != nil {
-		return hopeless{fmt.Errorf("stream %s has other settings than a hub needs: %s; another cluster or program uses the name, or somebody edited the stream: choose another cluster name, or delete the stream, which the hubs then create", found.Name, strings.Join(faults, "; "))}
+		return permanentError{fmt.Errorf("stream %s has other settings than a hub needs: %s; another cluster or program uses the name, or somebody edited the stream: choose another cluster name, or delete the stream, which the hubs then create", found.Name, strings.Join(faults, "; "))}
 	}
 	if found.Replicas != want.Replicas || found.MaxBytes != want.MaxBytes {
 		l.settings.Log.Warn("the stream on the bus differs from the configuration; it stays as it is until it is deleted or edited", "stream", found.Name,
@@ -132,7 +132,7 @@ const (
 	noReplicas      = 10074
 )
 
-// explain says what an operator can do about an error of the bus. It returns a hopeless error for what
+// explain says what an operator can do about an error of the bus. It returns a permanent error for what
 // only an operator can mend. The order of the cases matters: without a connection every request fails,
 // whatever else is wrong; and the client reports a refused permission apart from the request that was
 // refused, which only gets no answer, so a recent refusal explains one that got none.
@@ -154,14 +154,14 @@ func (l *Log) explain(k *connection, doing string, err error) error {
 		return l.unreached()
 	case errors.Is(err, nats.ErrStreamNotFound):
 	case errors.Is(err, nats.ErrPermissionViolation):
-		return hopeless{fmt.Errorf("%s: %w: %s", doing, plain(err), l.permissions())}
+		return permanentError{fmt.Errorf("%s: %w: %s", doing, plain(err), l.permissions())}
 	case refused != nil && unansweredBy(err):
-		return hopeless{fmt.Errorf("%s: %w: %s", doing, refused, l.permissions())}
+		return permanentError{fmt.Errorf("%s: %w: %s", doing, refused, l.permissions())}
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrJetStreamNotEnabledForAccount):
 		// Also while servers start, so this may heal.
 		remedy = "JetStream does not answer: enable it in the servers of the bus and for the account of the hubs"
 	case code == subjectsOverlap:
-		return hopeless{fmt.Errorf("%s: %w: another stream has the subjects %s: delete it, or choose another cluster name", doing, err, l.settings.in("*"))}
+		return permanentError{fmt.Errorf("%s: %w: another stream has the subjects %s: delete it, or choose another cluster name", doing, err, l.settings.in("*"))}
 	case code == noReplicas, code == noPeers:
 		remedy = fmt.Sprintf("the bus has no %d servers with JetStream and room for the stream: start more, or set replicas to 1 for a bus of a single server", l.settings.Replicas)
 	case code == int(nats.JSErrCodeInsufficientResourcesErr), code == noMemoryLeft, code == noStreamsLeft:
