@@ -18,8 +18,8 @@ import (
 //	new   New ────────────────────▶ Continue ─▶ Start: reads on behind what the old one has read,
 //	                                             then says what is under way again
 //
-// A process that entered again would not do. Its sessions would join again, and until then the
-// other hubs would know its users as offline, and a PDU for one of them would be lost.
+// It is not enough that the new process enters again: its sessions would join again, and until then
+// the other hubs would know its users as offline, and a PDU for one of them would be lost.
 
 // A Checkpoint is what another process needs to continue as the same member.
 type Checkpoint struct {
@@ -130,7 +130,7 @@ func (c *membership) continueAt(now time.Time, p Checkpoint) error {
 	return c.knowOthers()
 }
 
-// continueCounts counts on. A map that was empty is nil in p.
+// continueCounts continues the counts. A map that was empty is nil in p.
 func (c *membership) continueCounts(p Counts) {
 	own := newCounts()
 	maps.Copy(own.Applied, p.Applied)

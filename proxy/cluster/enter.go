@@ -228,9 +228,9 @@ func (c *membership) importState(now time.Time) {
 	c.join(now, install)
 }
 
-// refuse handles a state that is none, before anything has changed. Its donor may be of another
-// release, or this hub: then the next state is none, either. So tick asks again, after answerTime, and
-// the state that came is no sign that this hub need not continue alone.
+// refuse handles an invalid state, before anything has changed. Its donor may be of another
+// release, or this hub: then the next state is invalid, too. So tick asks again, after answerTime,
+// and the state that came is no sign that this hub need not continue alone.
 func (c *membership) refuse(now time.Time, err error) {
 	c.log.Error("the state from another hub cannot be used; entering again", "error", err)
 	c.answered, c.proved = now, c.unproved
@@ -260,7 +260,7 @@ func (c *membership) join(now time.Time, install func()) {
 	}
 	held := c.held
 	c.phase, c.proved, c.tries, c.held, c.heldBytes, c.others = member, now, 0, nil, 0, nil
-	c.misfit, c.joined, c.waits = false, now, true
+	c.incompatible, c.joined, c.waits = false, now, true
 	if len(c.missing) > 0 {
 		c.beat(now) // for which the others wait
 	}

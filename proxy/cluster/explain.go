@@ -8,8 +8,8 @@ import (
 	"switchyard/proxy/order"
 )
 
-// What the log says about the bus and about hubs that do not fit together. Each line is logged
-// once, until what it says has ended or changed.
+// What the log says about the bus and about incompatible hubs. Each line is logged once, until what
+// it says has ended or changed.
 
 // A TakenError says that another hub of the cluster has the same number.
 type TakenError struct {
@@ -38,7 +38,7 @@ func (c *membership) unreached(err error) {
 	}
 }
 
-// reached notes that it does.
+// reached notes that the bus answers.
 func (c *membership) reached() {
 	if c.away {
 		c.away = false
@@ -70,16 +70,16 @@ func (c *membership) readFormat(now time.Time, e order.Entry, r *order.Record) {
 	}
 }
 
-// explainSilence says in the log, and by Ready, that nobody lets this hub enter because the hubs do
-// not agree, if that is so.
+// explainSilence says in the log, and by Ready, that this hub cannot enter because it is
+// incompatible with the members, if that is so.
 func (c *membership) explainSilence(now time.Time) {
 	own := c.facts(true)
 	hub, facts, found := c.census.Disagrees(now, c.settings.MemberTimeout, own)
-	if found && !c.misfit {
+	if found && !c.incompatible {
 		c.log.Warn("this hub cannot enter the cluster: its release does not work together with that of another hub; bring all hubs to one release",
 			"hub", hub, "name", facts.Name, "formats", text(facts.Formats), "own_formats", text(own.Formats), "rules", text(facts.Rules), "own_rules", text(own.Rules))
 	}
-	c.misfit = found
+	c.incompatible = found
 }
 
 func text(r order.Range) string { return fmt.Sprintf("%d-%d", r.Least, r.Most) }

@@ -30,8 +30,8 @@ type Hub interface {
 //	    │                          no answer for answerTime; declared gone; Found of another hub;
 //	    │                          its table differs
 //
-// Besides, a hub is alone when for AloneAfter it has not been a member whose records come back. It
-// stays so until it is a member again.
+// In addition, a hub is alone when for AloneAfter it has not been a member whose records come back.
+// It stays alone until it is a member again.
 type phase int
 
 const (
@@ -102,10 +102,10 @@ type membership struct {
 	outdated bool // its Enter will count nowhere
 
 	// What was logged, see explain.go.
-	away    bool                  // the bus does not answer
-	refused map[uint16]refusedHub // those that cannot enter, by their hub numbers
-	misfit  bool                  // nobody lets this hub enter, as the hubs do not agree
-	twice   twiceWatch            // see twice.go
+	away         bool                  // the bus does not answer
+	refused      map[uint16]refusedHub // those that cannot enter, by their hub numbers
+	incompatible bool                  // this hub cannot enter, as it is incompatible with the members
+	twice        twiceWatch            // see twice.go
 
 	// While it is expecting the state.
 	entered   order.Entry   // its own Enter, without the record

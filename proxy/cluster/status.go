@@ -38,16 +38,16 @@ func newCounts() Counts {
 
 // A Status is what a member is and has counted at some moment. It never changes.
 type Status struct {
-	State     State
-	Why       string // it is entering
-	Misfit    bool   // nobody lets it enter, because its release does not work together with another hub's
-	Reuniting bool   // it has entered after the log was lost, and waits for others to do so
-	Origin    order.Origin
-	Position  order.Position // of what was read last
-	TableSum  uint64         // as of there
-	Members   []order.Member // as of there; nil unless it is one of them
-	Rules     uint8          // in force
-	Quiet     time.Duration  // for which nothing that it said as a member has come back
+	State        State
+	Why          string // it is entering
+	Incompatible bool   // it cannot enter, because its release is incompatible with another hub's
+	Reuniting    bool   // it has entered after the log was lost, and waits for others to do so
+	Origin       order.Origin
+	Position     order.Position // of what was read last
+	TableSum     uint64         // as of there
+	Members      []order.Member // as of there; nil unless it is one of them
+	Rules        uint8          // in force
+	Quiet        time.Duration  // for which nothing that it said as a member has come back
 	Counts
 	Mismatches uint64 // checks at which not all tables were equal
 
@@ -77,7 +77,7 @@ func (c *membership) state(now time.Time) State {
 // status returns the status by now, without what the log and an earlier process have counted, which look
 // adds. Only the applier calls it.
 func (c *membership) status(now time.Time) *Status {
-	s := &Status{State: c.state(now), Why: c.why, Misfit: c.misfit, Reuniting: c.phase == member && c.waits, Origin: c.origin, Position: c.last, TableSum: c.settings.Hub.TableSum(), Rules: c.members.Rules(), Quiet: now.Sub(c.proved), Mismatches: c.members.Mismatches()}
+	s := &Status{State: c.state(now), Why: c.why, Incompatible: c.incompatible, Reuniting: c.phase == member && c.waits, Origin: c.origin, Position: c.last, TableSum: c.settings.Hub.TableSum(), Rules: c.members.Rules(), Quiet: now.Sub(c.proved), Mismatches: c.members.Mismatches()}
 	if c.members.In() {
 		s.Members = c.members.List()
 	}
@@ -127,7 +127,7 @@ var errClosed = errors.New("the tenant is closed")
 func (m *Member) Ready() error {
 	s := m.Status()
 	switch {
-	case s.Misfit: // also alone: the others are there, and serve
+	case s.Incompatible: // also alone: the others are there, and serve
 		return errors.New("this hub cannot enter the cluster: its release does not work together with that of another hub")
 	case s.State == Entering && s.Why == "":
 		return errors.New("this hub is entering the cluster")
