@@ -43,7 +43,7 @@ func (s *session) depart() {
 	s.moved = true
 	s.loop.release(s)
 	s.seat.Depart()
-	s.conn.Close() // after its epoll set has lost it: the socket stays open in the other process
+	s.conn.Close() // after the loop has removed it from the epoll set: the socket stays open in the other process
 	s.tenant.inputs.count(s, inputMemory{})
 	s.settle()
 	s.tenant.reading.Done()

@@ -48,7 +48,7 @@ func (s *session) askToEnd(why hub.Reason) {
 // wakeReader makes the reader notice that it must stop. While a peer in the loop accepts no
 // output, its reader notices only when the peer accepts some or the tenant stops.
 func (s *session) wakeReader() {
-	if !s.loop.rouse(s) {
+	if !s.loop.serveWhenWritable(s) {
 		s.conn.SetReadDeadline(time.Now())
 	}
 }

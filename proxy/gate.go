@@ -15,8 +15,8 @@ type gate struct {
 // A freeze stops the goroutines once. Its channels are closed by Freeze and Thaw; nothing is
 // sent.
 type freeze struct {
-	began  chan struct{} // goroutines have to stop, but for catchUp
-	writes chan struct{} // catchUp has to stop as well
+	began  chan struct{} // goroutines must stop, except catchUp
+	writes chan struct{} // catchUp must stop as well
 	over   chan struct{} // they continue
 }
 
@@ -48,7 +48,7 @@ func (g *gate) began() <-chan struct{} { return g.freeze.Load().began }
 // isShut reports whether a freeze has begun and is not over.
 func (g *gate) isShut() bool { return isClosed(g.began()) }
 
-// endsWrites reports whether catchUp has to stop.
+// endsWrites reports whether catchUp must stop.
 func (g *gate) endsWrites() bool { return isClosed(g.freeze.Load().writes) }
 
 // enter counts a goroutine. It waits while there is a freeze, and reports whether it has waited.
@@ -57,7 +57,7 @@ func (g *gate) enter(k gateKind) (waited bool) {
 	return g.pass(k)
 }
 
-// add is enter for a goroutine that one which has entered is about to start.
+// add enters for a goroutine that an entered one is about to start.
 func (g *gate) add(k gateKind) { g.inside[k].Add(1) }
 
 // pass stops a goroutine that has entered for as long as there is a freeze, and reports whether

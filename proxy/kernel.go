@@ -27,7 +27,7 @@ const PacedMark = 1<<30 + 1
 // kernel has acknowledged, and up to which byte it accepts. They are counted from the same byte.
 type progress struct{ written, acknowledged, accepted uint64 }
 
-// A silentKernel says nothing.
+// A silentKernel stands for a system that reports nothing about connections.
 type silentKernel struct{}
 
 func (silentKernel) knows() bool                    { return false }

@@ -147,9 +147,9 @@ func (l *loop) end(s *session) bool {
 	return true
 }
 
-// rouse makes the loop serve the session as soon as its peer accepts more output, even if
+// serveWhenWritable makes the loop serve the session as soon as its peer accepts more output, even if
 // the session has no input. It returns false if the session is not in the loop.
-func (l *loop) rouse(s *session) bool {
+func (l *loop) serveWhenWritable(s *session) bool {
 	if l == nil {
 		return false
 	}

@@ -13,15 +13,15 @@ type loop struct{}
 
 func startLoop(*Tenant) *loop { return nil }
 
-func (*loop) add(*session) bool    { return false }
-func (*loop) end(*session) bool    { return false }
-func (*loop) rouse(*session) bool  { return false }
-func (*loop) wake()                {}
-func (*loop) release(*session)     {}
-func (*loop) interrupt(s *session) { s.conn.SetReadDeadline(time.Now()) }
-func (*loop) awaitProgress()       {}
-func (*loop) awaitRead()           {}
-func (*loop) roundBegan() int64    { panic("not reached: there is no loop") }
+func (*loop) add(*session) bool               { return false }
+func (*loop) end(*session) bool               { return false }
+func (*loop) serveWhenWritable(*session) bool { return false }
+func (*loop) wake()                           {}
+func (*loop) release(*session)                {}
+func (*loop) interrupt(s *session)            { s.conn.SetReadDeadline(time.Now()) }
+func (*loop) awaitProgress()                  {}
+func (*loop) awaitRead()                      {}
+func (*loop) roundBegan() int64               { panic("not reached: there is no loop") }
 
 func (*rawConn) paced() bool { return false }
 func (*rawConn) unpace()     {}

@@ -40,7 +40,7 @@ func (t *Tenant) SetOrder(o Order, number uint16) {
 	t.hub.SetOrder(o, number)
 }
 
-// Order returns what SetOrder has set; nil for a hub of its own.
+// Order returns what SetOrder has set; nil for a lone hub.
 func (t *Tenant) Order() Order { return t.order }
 
 // Ordered calls f, which may change the hub and make PDUs due, and has them written. It waits

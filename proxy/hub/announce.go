@@ -74,8 +74,7 @@ func (h *Hub) reserve(from *reader, info body.OnlineUserInfo) (added int, fits b
 	return added, ok
 }
 
-// tryReserve reserves room for n entries, if there is as much. It returns how much there
-// is.
+// tryReserve reserves room for n entries if there is enough, and returns how much there is.
 func (h *Hub) tryReserve(from *reader, n int) (room int, ok bool) {
 	h.presenceMu.Lock()
 	defer h.presenceMu.Unlock()

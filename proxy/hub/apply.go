@@ -59,7 +59,7 @@ func (h *Hub) cameBack(r *order.Record) (kept *said, joined bool) {
 	return kept, joined
 }
 
-// isAbout reports whether r may be the record about which kept is.
+// isAbout reports whether kept may be about the record r.
 func (kept *said) isAbout(r *order.Record) bool {
 	if kept.kind != r.Kind || kept.seat.Session() != r.Session {
 		return false
@@ -276,8 +276,8 @@ func (h *Hub) sayLeft(s *Seat) {
 	h.saySession(order.Left, s, order.Link{})
 }
 
-// DropHub removes the sessions of another hub from the order, with their users, and tells nobody. For
-// this hub's own number, its seats stay, but other hubs know nothing of them until Rejoin.
+// DropHub removes the sessions of another hub from the order, with their users, without notices.
+// For this hub's own number, its seats stay, but other hubs know nothing of them until Rejoin.
 func (h *Hub) DropHub(hub uint16) {
 	var sessions []uint64
 	h.mu.Lock()

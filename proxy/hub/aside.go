@@ -52,8 +52,8 @@ func (h *Hub) keepAside(from *reader, handler uint32, b []byte) Reason {
 	return Standby
 }
 
-// addAside calls try, which adds to a reader's table if there is room. If all tables together have too
-// little, it calls try once more.
+// addAside calls try, which adds to a reader's table if there is room. If all tables together have
+// too little, it calls try again.
 func (h *Hub) addAside(try func() (added, scarce bool)) Reason {
 	reserving := &h.order.reserving
 	reserving.RLock()
@@ -70,7 +70,7 @@ func (h *Hub) addAside(try func() (added, scarce bool)) Reason {
 	return ""
 }
 
-// announceAside is for an announcement what addAside tries.
+// announceAside is what addAside tries for an announcement.
 func (h *Hub) announceAside(from *reader, info body.OnlineUserInfo) (added, scarce bool) {
 	room, scarce := h.reserveAside(from, info.Len)
 	defer h.settleAside(from, from.aside.Entries()+room)
@@ -83,7 +83,7 @@ func (h *Hub) announceAside(from *reader, info body.OnlineUserInfo) (added, scar
 	return true, false
 }
 
-// updateAside is for a status what addAside tries.
+// updateAside is what addAside tries for a status.
 func (h *Hub) updateAside(from *reader, stat body.ServerUserStat) (added, scarce bool) {
 	room, scarce := h.reserveAside(from, 1)
 	defer h.settleAside(from, from.aside.Entries()+room)
@@ -94,8 +94,8 @@ func (h *Hub) updateAside(from *reader, stat body.ServerUserStat) (added, scarce
 	return true, false
 }
 
-// reserveAside reserves room for n entries more of the reader's table, and returns for how many there
-// is some, and whether all tables together have too little. settleAside has to follow.
+// reserveAside reserves room for n more entries of the reader's table. It returns how many of them
+// fit, and whether all tables together have too little room. The caller must then call settleAside.
 func (h *Hub) reserveAside(from *reader, n int) (room int, scarce bool) {
 	wanted := int64(max(0, min(n, from.aside.Room(from.holder(), 0, int(h.peerUsers.Load())))))
 	most := h.users.Load()

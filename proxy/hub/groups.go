@@ -84,7 +84,7 @@ func (h *Hub) setPassing(s *Seat) {
 	}
 }
 
-// startPassing has the seat get nothing of the log from that position on. Called under mu.
+// startPassing excludes the seat from the log from that position on. Called under mu.
 func (s *Seat) startPassing(from position) {
 	s.passed = from
 	s.passedAt.Store(from.at)

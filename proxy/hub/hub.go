@@ -15,8 +15,8 @@ import (
 	"switchyard/proxy/presence"
 )
 
-// A Peer is the hub's way up to the code that serves a session's connection. The hub
-// holds no lock when it calls a method, and no method may block.
+// A Peer is what the hub calls in the code that serves a session's connection. The hub holds no
+// lock when it calls a method, and no method may block.
 type Peer interface {
 	// Noted reports PDUs of this session that deserve a line in the log.
 	Noted(Note)
@@ -130,7 +130,7 @@ func (h *Hub) Connect(p Peer, m *Membership) *Seat {
 }
 
 // Begin makes the seat's connection a session, unless it is one already or has left, and
-// reports whether it did. It has to be called before Handle.
+// reports whether it did. It must be called before Handle.
 func (s *Seat) Begin() bool {
 	h := s.hub
 	h.mu.Lock()

@@ -159,8 +159,8 @@ func (h *Hub) Restore(p Peer, st SeatState, due []byte) (*Seat, error) {
 	return s, nil
 }
 
-// Restored returns an error if a session holds users that was not restored. Nobody would ever
-// release them. If several hubs share the tenant, RestoreUnderway has them released.
+// Restored returns an error if a session that was not restored holds users, which would never be
+// released. If several hubs share the tenant, RestoreUnderway has them released.
 func (h *Hub) Restored() error {
 	if h.order != nil {
 		return nil

@@ -16,11 +16,11 @@ import (
 //	          ▼                                │  └ what other hubs said
 //	        first ─ … ─ last (said)  ◀─ removed when it has come back
 //
-// The difference to a lone hub is between judging and routing. A PDU is judged once, where it
-// arrives, and its verdict travels. Runs that drop or consume are counted at once and go nowhere.
-// A question about users is not said: it is kept at its place among what is under way, and answered
-// when everything before it has come back. All other runs of a batch are one record (said.go), which
-// Apply routes at every hub (apply.go).
+// A shared tenant differs from that of a lone hub between judging and routing. A PDU is judged
+// once, where it arrives, and its verdict travels. Runs that drop or consume are counted at once
+// and go nowhere. A question about users is not said: it is kept at its place among what is under
+// way, and answered when everything before it has come back. All other runs of a batch are one
+// record (said.go), which Apply routes at every hub (apply.go).
 //
 // The hub where a PDU arrived counts it, notes it and weighs it. PDUs that are under way are
 // Counts.Underway.
@@ -37,7 +37,7 @@ type Order interface {
 // n<<HubShift + 1, + 2, ... A lone hub is number 0.
 const HubShift = 40
 
-// An ordering is what a hub has in addition that shares its tenant with others.
+// An ordering is what a hub needs in addition when it shares its tenant with others.
 type ordering struct {
 	// Static after SetOrder.
 	order   Order

@@ -7,9 +7,9 @@ import (
 	"switchyard/proxy/presence"
 )
 
-// A Seat is one session's place in its hub. What the session is to be sent is the
-// shared log from the position at which it joined, changed by the seat's own queue of
-// edits: they skip what the session sent itself, and insert what was sent to it alone.
+// A Seat is one session's place in its hub. The session is sent the shared log from the position at
+// which it joined, changed by the seat's own queue of edits: they skip what the session sent
+// itself, and insert what was sent to it alone.
 //
 //	log    ──a──┬──b──┬──c──┬──d──▶ head
 //	edits       skip b      insert x

@@ -174,8 +174,8 @@ func countUsers(info body.OnlineUserInfo) (n int) {
 // maxCompared is how many users of an announcement are compared with those of other sessions.
 const maxCompared = 1000
 
-// likeness is what an announcement has in common with the users of another session.
-type likeness struct{ common, alone int } // alone: that no third session holds
+// overlap is what an announcement has in common with the users of another session.
+type overlap struct{ common, alone int } // alone: that no third session holds
 
 // findReplaced returns the session that has the same source as the given one and holds the same users,
 // or 0. One source may be several msg_servers that have users in common, and users come and go between
@@ -214,8 +214,8 @@ func (h *Hub) findReplaced(session uint64, as ordered, info body.OnlineUserInfo)
 
 // compare compares the first users that info announces with those of all sessions. It returns what each
 // session has in common with them, and how many they are. Called under presenceMu.
-func (h *Hub) compare(info body.OnlineUserInfo) (found map[uint64]likeness, compared int) {
-	found = make(map[uint64]likeness)
+func (h *Hub) compare(info body.OnlineUserInfo) (found map[uint64]overlap, compared int) {
+	found = make(map[uint64]overlap)
 	seen := make(map[uint32]struct{})
 	for stat := range info.All() {
 		if _, before := seen[stat.User]; before || stat.Status == body.Offline {

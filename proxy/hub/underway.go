@@ -192,7 +192,7 @@ func (h *Hub) vacantSeat(session uint64) *Seat {
 	return s
 }
 
-// absent is the peer of a vacant seat. The first hub has told its connection everything.
+// absent is the peer of a vacant seat. The first hub has already sent its connection everything.
 type absent struct{}
 
 func (absent) Noted(Note)   {}
