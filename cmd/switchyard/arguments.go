@@ -89,10 +89,10 @@ func knownCommand(c *cobra.Command, args []string) error {
 	return usageError{fmt.Errorf("unknown command %q%s; see '%s --help'", args[0], hint, c.CommandPath())}
 }
 
-// refuseEmptyArguments has the command and those below it refuse an empty argument or value of a
-// flag, which is what a shell makes of "$HUB" if that is not set: --server "$HUB" would ask the
-// server of this machine instead. Lists of names are left out: the
-// command that reads a list refuses an empty name as unknown.
+// refuseEmptyArguments makes the command and those below it refuse an empty argument or flag value,
+// which is what a shell makes of "$HUB" if that is not set: --server "$HUB" would ask the server of
+// this machine instead. Lists of names are left out: the command that reads a list refuses an empty
+// name as unknown.
 func refuseEmptyArguments(c *cobra.Command) {
 	if accept := c.Args; accept != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
@@ -138,8 +138,8 @@ func (v *singleValue) Set(text string) error {
 	return v.Value.Set(text)
 }
 
-// refuseRepeats has the flags of the command and those below it refuse to be given twice, except lists.
-// Completion parses flags more than once, so it cannot have this.
+// refuseRepeats makes the command and those below it refuse a flag that is given twice, except
+// lists. Completion parses flags more than once, so it cannot have this.
 func refuseRepeats(c *cobra.Command) {
 	wrap := func(f *pflag.Flag) {
 		_, isList := f.Value.(pflag.SliceValue)
@@ -158,8 +158,8 @@ func refuseRepeats(c *cobra.Command) {
 	}
 }
 
-// refuseUnknownTopics has cobra's own commands, completion and help, refuse unknown words as all others
-// do. They would print a help text and exit with 0.
+// refuseUnknownTopics makes cobra's own commands, completion and help, refuse unknown words as all
+// others do. They would print a help text and exit with 0.
 func refuseUnknownTopics(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()

@@ -1,6 +1,6 @@
 // Package client makes requests to the admin interface of a running server, which
-// proxy/admin serves and its openapi.json describes. What callers do with the answers, and
-// how they display them, is their business.
+// proxy/admin serves and its openapi.json describes. Callers decide what to do with the answers and
+// how to display them.
 //
 // The client does not trust what listens at the server's address: an answer takes bounded
 // time and bounded memory, and an error says what to do and holds no control characters.

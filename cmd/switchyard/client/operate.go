@@ -64,7 +64,7 @@ func (c *Client) slowly() (slow *Client, close func()) {
 	return &copied, copied.Close
 }
 
-// Drain has the server stop.
+// Drain makes the server drain and stop.
 func (c *Client) Drain(ctx context.Context) (*api.Drain, error) {
 	return exchange[api.Drain](ctx, c, http.MethodPost, "/api/v1/drain", nil, nil)
 }

@@ -28,7 +28,7 @@ func (c *Client) Snapshot(ctx context.Context) (*api.Snapshot, error) {
 	return get[api.Snapshot](ctx, c, "/api/v1/snapshot", nil)
 }
 
-// Cluster returns what the named tenants, or all, are in the cluster.
+// Cluster returns the state of the named tenants, or of all, in the cluster.
 func (c *Client) Cluster(ctx context.Context, tenants []string) (*api.Cluster, error) {
 	return get[api.Cluster](ctx, c, "/api/v1/cluster", url.Values{"tenant": tenants})
 }
@@ -58,9 +58,9 @@ func get[Answer any](ctx context.Context, c *Client, path string, query url.Valu
 	return exchange[Answer](ctx, c, http.MethodGet, path, query, nil)
 }
 
-// exchange makes a request and returns the answer, or nil with an error. The whole of it has to come
-// within timeouts.answer. An answer that is longer than maxAnswer is cut there and is then no JSON,
-// which is an error. Fields that are not known are ignored, as a newer server may have more.
+// exchange makes a request and returns the answer, or nil with an error. It must be complete within
+// timeouts.answer. An answer that is longer than maxAnswer is cut there and is then no JSON, which
+// is an error. Fields that are not known are ignored, as a newer server may have more.
 func exchange[Answer any](ctx context.Context, c *Client, method, path string, query url.Values, content []byte) (*Answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeouts.answer,
 		fmt.Errorf("no whole answer within %v; it hangs, or the machine is overloaded: see its log", c.timeouts.answer))

@@ -129,7 +129,7 @@ func (f *accessFile) Write(lines []byte) (int, error) {
 	return f.file.Write(lines)
 }
 
-// close writes what is buffered, for a second at most, and closes the file. A nil accessFile is none.
+// close writes what is buffered, for a second at most, and closes the file. f may be nil.
 func (f *accessFile) close() {
 	if f == nil {
 		return

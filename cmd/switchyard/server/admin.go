@@ -89,7 +89,7 @@ func (srv *server) loadAdminCertificate() (err error) {
 	return err
 }
 
-// securedAdmin returns the listeners with TLS at the address, as admin.tls has it. An upgrade hands
+// securedAdmin returns the listeners, with TLS at the address if admin.tls is set. An upgrade hands
 // over the listeners themselves.
 func (srv *server) securedAdmin(listeners []net.Listener) []net.Listener {
 	secured := slices.Clone(listeners)
@@ -117,8 +117,9 @@ func (srv *server) checkAdminFiles() error {
 	return srv.loadAdminCertificate()
 }
 
-// listenAddress listens at the admin address, which without TLS has to be of the loopback. The
-// configuration's check knows only that a name is localhost; what it resolves to is checked here.
+// listenAddress listens at the admin address, which must be a loopback address unless it has TLS.
+// The configuration's check knows only that a name is localhost; what it resolves to is checked
+// here.
 func listenAddress(address string, secured bool) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {

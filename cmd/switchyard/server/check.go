@@ -20,7 +20,7 @@ import (
 )
 
 // Check is 'switchyard check': it reads the configuration, takes every policy through all gates, and
-// returns all faults. What it finds sound it prints. It opens no listener and puts nothing in force,
+// returns all faults. It prints what has no faults. It opens no listener and puts nothing in force,
 // so it may run beside a server with the same configuration. sandbox tries policies before they are
 // loaded.
 func Check(load Loader, sandbox wasm.Sandbox, stdout, stderr io.Writer) error {
@@ -105,7 +105,7 @@ func checkCertificate(c *config.Config, whose, address string, t config.TLS, std
 	return nil
 }
 
-// printCertificate prints until when a certificate is good, and warnings about it.
+// printCertificate prints when a certificate expires, and warnings about it.
 func printCertificate(whose string, source *certificate.Source, warnings []string, stdout io.Writer) {
 	fmt.Fprintf(stdout, "%s: TLS, its certificate is good until %s\n", whose, source.NotAfter().Format(time.RFC3339))
 	for _, w := range warnings {

@@ -12,8 +12,9 @@ import (
 	"switchyard/proxy/handover"
 )
 
-// What the new process could serve with is compared with what is in force, before and once more right
-// before the handover. Each side describes itself by texts, and the old process compares them.
+// What the new process could serve with is compared with what is in force: when the offer arrives,
+// and again right before the handover. Each side describes itself by texts, and the old process
+// compares them.
 
 // compare returns why the new process would not continue with what is in force. An upgrade changes the
 // program and nothing else: other policies, clusters and sockets need a reload or a restart first.

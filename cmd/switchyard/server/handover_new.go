@@ -89,7 +89,8 @@ func (srv *server) awaitOld(from *handover.Conn) {
 }
 
 // awaitLeaving waits for what still leaves. The process before is not waited for once ctx is done, as it
-// may be stopped. This process has handed over itself then, so it need not hear of a stop any more.
+// may be stopped. This process has handed over itself then, so it no longer needs to learn of a
+// stop.
 func (srv *server) awaitLeaving(ctx context.Context) {
 	if from := srv.predecessor; from != nil {
 		defer context.AfterFunc(ctx, func() { from.Close() })()
@@ -160,7 +161,7 @@ func (t *taker) Process(record json.RawMessage) error {
 	return nil
 }
 
-// Tenant begins a tenant, which stands still until begin.
+// Tenant begins a tenant, which stays frozen until begin.
 func (t *taker) Tenant(record json.RawMessage) error {
 	if err := t.finishTenant(); err != nil {
 		return err

@@ -156,13 +156,13 @@ func (g *giver) thawAll() {
 	}
 }
 
-// A departure is what moves of a tenant.
+// A departure is the part of a tenant that moves.
 type departure struct {
 	served *served
 	moving []proxy.Moving
 }
 
-// Send sends what taker takes.
+// Send sends everything that a taker receives.
 func (g *giver) Send(to *handover.Sender) error {
 	all, u := g.departures(), g.upgrade
 	g.departing = all
@@ -194,8 +194,9 @@ func (g *giver) Send(to *handover.Sender) error {
 	return nil // errors are sticky
 }
 
-// departures returns what moves of each tenant, and counts what does not: sessions that are written
-// what is due to them and end here (drained), and those that end at once (closed).
+// departures returns the part of each tenant that moves, and counts the sessions that do not move:
+// those that end here after what is due to them was written (drained), and those that end at once
+// (closed).
 func (g *giver) departures() (all []departure) {
 	u, room := g.upgrade, mostCarried
 	for _, s := range g.tenants {

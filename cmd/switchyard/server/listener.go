@@ -58,8 +58,8 @@ func invalidKey(c *config.Config, key string, err error) error {
 // that one's socket, and its certificate if the files are the same.
 func (p *plan) prepareListener(c config.Listener) (*listener, error) {
 	l := &listener{config: c}
-	// A listener is the same one as long as its name is, which is its address: its connections,
-	// counts and options continue.
+	// A listener is identified by its name, which is its address: its connections, counts and
+	// options continue.
 	before := p.server.listeners[c.Name]
 	if before != nil {
 		l.socket, l.admission = before.socket, before.admission
@@ -110,7 +110,7 @@ func (p *plan) listen(address string) (net.Listener, error) {
 	return listenShared(address, sharing)
 }
 
-// removed returns the sockets in force that the plan does not continue with.
+// removed returns the sockets in force that the plan does not keep.
 func (p *plan) removed() (sockets []net.Listener) {
 	for name, old := range p.server.listeners {
 		if !slices.ContainsFunc(p.config.Listeners, func(l config.Listener) bool { return l.Name == name }) {
@@ -251,7 +251,7 @@ func (l *listener) logOpen(log *slog.Logger) {
 }
 
 // stopAccepting frees the address. Existing connections stay open, and handshakes in progress go
-// on until close. If shared, another socket continues with the port.
+// on until close. If shared, another socket keeps the port.
 func (l *listener) stopAccepting(shared bool) {
 	if l.admission == nil {
 		l.socket.Close()
@@ -291,8 +291,7 @@ func (srv *server) reloadCertificate(whose string, source *certificate.Source, r
 	srv.reportOnce("certificate refused; keeping the one in force", certificateOf(whose), err, requested)
 }
 
-// certificateOf is what reports about the certificate of an address are about, which is the key of
-// lastErrors.
+// certificateOf returns the key in lastErrors of the certificate of an address.
 func certificateOf(whose string) string { return "certificate of listener " + whose }
 
 // certificates returns the certificates in force, by the name of their listener.

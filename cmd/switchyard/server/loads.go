@@ -89,7 +89,7 @@ func (srv *server) finish(f finished) {
 	l.then(l)
 }
 
-// drop abandons a load, and closes its policy if nobody has taken that. A nil load is none.
+// drop abandons a load, and closes its policy unless that was taken. l may be nil.
 func (l *load) drop() {
 	if l == nil {
 		return
@@ -119,5 +119,5 @@ func (l *load) joins(c candidate, e *wasm.Engine, requested bool) bool {
 	return true
 }
 
-// awaited reports whether an operator waits for the load. A nil load is none.
+// awaited reports whether an operator waits for the load. l may be nil.
 func (l *load) awaited() bool { return l != nil && l.requested }

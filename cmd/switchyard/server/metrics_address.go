@@ -55,7 +55,7 @@ func (p *plan) prepareMetrics() (*metricsAddress, error) {
 	return s, nil
 }
 
-// continues reports whether the address continues under another configuration.
+// continues reports whether the address stays open under another configuration.
 func (s *metricsAddress) continues(c config.Metrics) bool {
 	return c.Address != "" && config.SameAddress(s.config.Address, c.Address)
 }
@@ -95,7 +95,7 @@ func (s *metricsAddress) open(srv *server) {
 	srv.log.Info("metrics", attrs...)
 }
 
-// close frees the address. A nil metricsAddress has none.
+// close frees the address. s may be nil.
 func (s *metricsAddress) close() {
 	switch {
 	case s == nil:

@@ -51,7 +51,7 @@ func releaseSigner(c *config.Config) (*provenance.Signer, error) {
 }
 
 // newHistory returns a history in memory, for a server that has not opened its own yet. Its methods
-// work, so that nobody has to ask whether there is a history.
+// work, so that no caller has to check whether there is a history.
 func newHistory() *history.History {
 	h, _ := history.Open("", 1, nil) // which cannot fail without a folder
 	return h

@@ -221,7 +221,7 @@ func (a *adminState) setUpgrade(u api.Upgrade) {
 	}
 }
 
-// answerUpgrade answers the operator who asked, if it was one: a signal has nobody who waits.
+// answerUpgrade answers the operator who asked. After a signal, no operator waits for an answer.
 func answerUpgrade(to chan reply[api.Upgrade], r reply[api.Upgrade]) {
 	if to != nil {
 		to <- r
