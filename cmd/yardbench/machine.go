@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// surroundings say where and when figures were measured.
-type surroundings struct {
+// environment say where and when figures were measured.
+type environment struct {
 	date    string
 	machine string
 	command string
@@ -23,12 +23,12 @@ type surroundings struct {
 
 // describe describes this machine and this moment, for the head of a table: without that, nobody
 // could repeat the measurement or explain other figures.
-func describe(ctx context.Context, root string) surroundings {
+func describe(ctx context.Context, root string) environment {
 	compiler, err := tool(ctx, root, "go", "env", "GOVERSION")
 	if err != nil {
 		compiler = runtime.Version()
 	}
-	return surroundings{
+	return environment{
 		date:    time.Now().UTC().Format(time.DateOnly),
 		machine: fmt.Sprintf("%d × %s, Linux %s, %s, loopback TCP, the load generator on the same machine", runtime.NumCPU(), processor(), kernel(), compiler),
 		command: strings.Join(append([]string{"go -C cmd/yardbench run ."}, os.Args[1:]...), " "),

@@ -152,7 +152,7 @@ func TestTables(t *testing.T) {
 		}
 		c.runs = append(c.runs, o)
 	}
-	got := c.tables(surroundings{date: "today", machine: "this", command: "that"})
+	got := c.tables(environment{date: "today", machine: "this", command: "that"})
 	requireTexts(t, got,
 		"\ntoday, by `that`. this.\n",
 		"- nats: v2\n",
@@ -174,7 +174,7 @@ func TestStageTable(t *testing.T) {
 			c.runs = append(c.runs, outcome{c.scenarios[0].name, server.name, round + 1, r})
 		}
 	}
-	got := c.tables(surroundings{})
+	got := c.tables(environment{})
 	requireTexts(t, got,
 		"| W1: 8/1, 200 B | switchyard | 9.00 | 0.200 | 0 | 0 |  |  |\n",
 		"|  | again | 9.00 | 0.200 | 0 | 0 | 1.000 | 1.000–1.000 |\n",
@@ -198,7 +198,7 @@ func TestClusterTable(t *testing.T) {
 			c.runs = append(c.runs, outcome{sc.name, "switchyard", round + 1, lone}, outcome{sc.name, "cluster of 3", round + 1, cluster})
 		}
 	}
-	got := c.tables(surroundings{})
+	got := c.tables(environment{})
 	requireTexts(t, got,
 		"| 12 peers: 12/6, 200 B, 1000/s | switchyard | 1000000 | 11.0 | 22.0 | 0 | 0.100 | 0.200 | one |  |  |\n",
 		"|  | cluster of 3 | 1000000 | 11.0 | 33.0 | 11.0 | 3.00 | 4.00 | one | 2.000 | 1.000–4.000 |\n",

@@ -28,7 +28,7 @@ func (s *sheet) row(cells ...string) {
 }
 
 // tables returns all results as Markdown.
-func (c *comparison) tables(where surroundings) string {
+func (c *comparison) tables(where environment) string {
 	var s sheet
 	fmt.Fprintf(&s.b, "\n%s, by `%s`. %s.\n\n", where.date, where.command, where.machine)
 	fmt.Fprintf(&s.b, "Medians of %d interleaved rounds, each of %v and with freshly started servers. The rest of the machine used %s.\n\n", c.rounds, c.duration, c.others())

@@ -239,7 +239,7 @@ func (s *stream) write() {
 	s.sender.begin(r.begin.Load(), r.measureFrom(), r.plan.Senders)
 	end := time.NewTimer(time.Duration(r.measureTo() - r.now()))
 	defer end.Stop()
-	nap(r.begin.Load() - r.now())
+	sleepNanos(r.begin.Load() - r.now())
 	var out []byte
 	for r.now() < r.measureTo() && r.over.Err() == nil {
 		if out = s.next(out[:0], end.C); len(out) == 0 {
@@ -258,7 +258,7 @@ func (s *stream) write() {
 func (s *stream) next(out []byte, end <-chan time.Time) []byte {
 	r := s.run
 	if r.plan.Rate > 0 {
-		nap(min(int64(s.sender.due), r.measureTo()) - r.now())
+		sleepNanos(min(int64(s.sender.due), r.measureTo()) - r.now())
 		return s.sender.appendDue(out, min(r.now(), r.measureTo()-1), maxUnsent)
 	}
 	s.party.starved.Store(true)
@@ -274,8 +274,8 @@ func (s *stream) next(out []byte, end <-chan time.Time) []byte {
 	return out
 }
 
-// nap sleeps for ns nanoseconds more exactly than time.Sleep does.
-func nap(ns int64) {
+// sleepNanos sleeps for ns nanoseconds more exactly than time.Sleep does.
+func sleepNanos(ns int64) {
 	if ns > 0 {
 		t := unix.NsecToTimespec(ns)
 		unix.Nanosleep(&t, nil)
