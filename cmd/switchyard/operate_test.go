@@ -22,7 +22,8 @@ import (
 
 const operateToken = "a-token-to-operate-with"
 
-// A caller sends requests to a process over its socket.
+// A caller sends requests to a process over its socket, each over a connection of its own: the server may
+// close one that is kept just when the next request is sent.
 type caller struct {
 	*testing.T
 	client *http.Client
@@ -39,10 +40,9 @@ func startOperated(t *testing.T, table string, args ...string) (dir string, p *p
 	save(t, dir, "token", operateToken+"\n")
 	save(t, dir, "config.toml", "[admin]\nsocket = \"a.sock\"\noperate_token_file = \"token\"\n[tenant.default]\npolicy = \"file:routes.toml\"\n[reload]\nwatch = false\n")
 	p = start(t, dir, args...)
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "a.sock"))
 	}}
-	t.Cleanup(transport.CloseIdleConnections)
 	return dir, p, &caller{T: t, client: &http.Client{Transport: transport, Timeout: patience}, base: "http://localhost"}
 }
 
@@ -56,8 +56,7 @@ func save(t testing.TB, dir, name, text string) {
 // byAddress returns a caller that uses the TCP address, with or without a token.
 func (o *caller) byAddress(p *process, token string) *caller {
 	address := p.expect(`"msg":"admin"`, "127.0.0.1")["address"].(string)
-	transport := &http.Transport{}
-	o.Cleanup(transport.CloseIdleConnections)
+	transport := &http.Transport{DisableKeepAlives: true}
 	return &caller{T: o.T, client: &http.Client{Transport: transport, Timeout: patience}, base: "http://" + address, token: token}
 }
 

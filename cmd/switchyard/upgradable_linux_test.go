@@ -68,7 +68,7 @@ func (u *upgradable) mustUpgrade(args ...string) api.Upgrade {
 
 // tookTooLong reports whether the error of an upgrade is that a limit of time was over.
 func tookTooLong(text string) bool {
-	return slices.ContainsFunc([]string{"has not loaded its files after", "not everything stopped after", "is not ready after"},
+	return slices.ContainsFunc([]string{"has not printed its version within", "has not loaded its files after", "not everything stopped after", "is not ready after"},
 		func(limit string) bool { return strings.Contains(text, limit) })
 }
 
