@@ -22,7 +22,7 @@ import (
 var screenshots = flag.String("screenshots", "", "the folder that pictures of the page are written to; none are taken if empty")
 
 // patience is how long a test waits for a condition.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // browser is the context of the one browser in which all tests open tabs.
 var browser context.Context
@@ -166,6 +166,13 @@ func eval[T any](p *page, expression string) T {
 		p.t.Fatalf("%s: %v", expression, err)
 	}
 	return value
+}
+
+// fetches returns when the page has asked for a path, in milliseconds of its own clock: a busy machine
+// delays what the test sees of it.
+func (p *page) fetches(path string) []float64 {
+	p.t.Helper()
+	return eval[[]float64](p, fmt.Sprintf("performance.getEntriesByType('resource').filter(e => new URL(e.name).pathname === %q).map(e => e.startTime)", path))
 }
 
 // until waits until a JavaScript expression is true.

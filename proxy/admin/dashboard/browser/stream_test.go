@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,42 +38,42 @@ func TestStreamLost(t *testing.T) {
 // Each attempt waits longer than the previous one, until the user presses the button.
 func TestBackOff(t *testing.T) {
 	f, p := opened(t, failed...)
-	streams := func() (n int) {
-		for _, r := range f.requests() {
-			if strings.HasSuffix(r, "/api/v1/events") {
-				n++
-			}
-		}
-		return n
-	}
+	const events = "/api/v1/events"
+	before := len(p.fetches(events))
 	f.mu.Lock()
 	f.lost = true
 	f.mu.Unlock()
-	var at []time.Time
 	deadline := time.Now().Add(patience)
-	for seen := streams(); len(at) < 4; time.Sleep(5 * time.Millisecond) {
-		if n := streams(); n > seen {
-			seen, at = n, append(at, time.Now())
-		}
+	at := p.fetches(events)
+	for ; len(at) < before+5; at = p.fetches(events) { // the stream that was lost, and four attempts
 		if time.Now().After(deadline) {
-			t.Fatalf("%d attempts, want 4", len(at))
+			t.Fatalf("attempts at %v ms, want 4", at)
 		}
+		time.Sleep(10 * time.Millisecond)
 	}
 	// 1, 2 and 4 seconds, give or take a fifth.
-	for i, least := range []time.Duration{800 * time.Millisecond, 1600 * time.Millisecond, 3200 * time.Millisecond} {
-		if waited := at[i+1].Sub(at[i]); waited < least-100*time.Millisecond {
-			t.Errorf("attempt %d came after %v, want at least %v", i+2, waited, least)
+	for i, least := range []float64{800, 1600, 3200} {
+		if waited := at[before+i+2] - at[before+i+1]; waited < least {
+			t.Errorf("attempt %d came after %v ms, want at least %v", i+2, waited, least)
 		}
+	}
+	eval[bool](p, "(document.getElementById('stream-now').addEventListener('click', () => { window.pressed = performance.now(); }, { capture: true }), true)")
+	p.click("#stream-now")
+	pressed := eval[float64](p, "window.pressed")
+	for at[len(at)-1] < pressed {
+		if time.Now().After(deadline) {
+			t.Fatal("there is no attempt after the button")
+		}
+		time.Sleep(10 * time.Millisecond)
+		at = p.fetches(events)
+	}
+	if i := slices.IndexFunc(at, func(t float64) bool { return t >= pressed }); at[i] > pressed+4000 {
+		t.Errorf("the next attempt came %v ms after the button, want it before the 8 seconds that were left", at[i]-pressed)
 	}
 	f.mu.Lock()
 	f.lost = false
 	f.mu.Unlock()
-	pressed := time.Now()
-	p.click("#stream-now")
 	p.live()
-	if took := time.Since(pressed); took > 4*time.Second {
-		t.Errorf("it took %v after the button, want less than the 8 seconds that were left", took)
-	}
 }
 
 // A server that hangs keeps the connection open.
