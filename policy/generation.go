@@ -28,7 +28,7 @@ type Case struct {
 }
 
 // A Generation is one loaded policy with its configuration and its memo. A tenant's
-// generation is replaced as a whole. The functions stand in the order of its life: it is
+// generation is replaced as a whole. The functions are in the order of its life: it is
 // made, judges, and is closed when the count of its uses reaches zero.
 type Generation struct {
 	Name   string // as the configuration names the policy

@@ -28,7 +28,7 @@ const (
 	// MaxGroupNames is how many different names of groups a process may have seen.
 	MaxGroupNames = 4094
 	// ElsewhereGroup is a group of which this process knows no name, because another hub of the
-	// tenant has it alone, or it stands in a capture. It has no peers here.
+	// tenant has it alone, or it is in a capture. It has no peers here.
 	ElsewhereGroup Group = MaxGroupNames + 1
 )
 

@@ -9,7 +9,7 @@ import (
 	"switchyard/policy/suggest"
 )
 
-// A rate limit stands among the flags of a rule, in parts that commas separate: at most one for each
+// A rate limit is among the flags of a rule, in parts that commas separate: at most one for each
 // scope, and "else drop", which says nothing and may be left out. A part is read as a limit by its first
 // word, so that a faulty limit gets an error about limits and not about flags.
 
@@ -52,7 +52,7 @@ func CutLimit(text string) (rest string, l RateLimit, wrong *command.Problem) {
 		}
 	}
 	if hasElse && l == (RateLimit{}) {
-		return "", l, problem(writeLimit, "else drop stands without a limit")
+		return "", l, problem(writeLimit, "else drop needs a limit")
 	}
 	return strings.Join(kept, ","), l, nil
 }
@@ -165,11 +165,11 @@ func parsePDUs(word, what, written string) (uint32, *command.Problem) {
 	return uint32(n), nil
 }
 
-// parseBurst reads what stands behind the scope.
+// parseBurst reads what is behind the scope.
 func parseBurst(words []string) (uint32, *command.Problem) {
 	if words[0] != wordBurst {
-		return 0, problem(suggest.Hint(words[0], []string{wordBurst}, "behind the scope stands at most a burst, as in limit 50/s per peer burst 100; flags come after a comma"),
-			"%q stands behind a limit", strings.Join(words, " "))
+		return 0, problem(suggest.Hint(words[0], []string{wordBurst}, "after the scope only a burst can follow, as in limit 50/s per peer burst 100; flags come after a comma"),
+			"%q follows a limit", strings.Join(words, " "))
 	}
 	if len(words) != 2 {
 		return 0, problem("write one number, as in burst 100", "burst takes one number of PDUs, not %d", len(words)-1)

@@ -66,13 +66,13 @@ func TestCutLimitRefuses(t *testing.T) {
 		"limit 50/s per peer burst many":          "the burst \"many\" has no number",
 		"limit 50/s per peer burst 2000000":       "the burst \"2000000\" is too large",
 		"limit 50/s per peer brst 7":              "did you mean burst?",
-		"limit 50/s per peer else drop":           `"else drop" stands behind a limit; `,
+		"limit 50/s per peer else drop":           `"else drop" follows a limit; `,
 		"limit 5/s per peer, limit 6/s per peer":  "two limits per peer; keep one",
 		"limit 5/s per peer, else pause":          `"else pause": what is over a limit can only be dropped; write else drop; to slow a peer down instead, set its tenant's quota with on_breach = "slow"`,
 		"limit 5/s per peer, else broadcast-all":  "can only be dropped",
 		"limit 5/s per peer, else drop, log":      "",
 		"limit 5/s per peer, else drop,else drop": "else drop is written twice; keep one",
-		"else drop":                               "else drop stands without a limit; write limit 50/s per peer",
+		"else drop":                               "else drop needs a limit; write limit 50/s per peer",
 		"limt 5/s per peer":                       `unknown flag "limt"; did you mean limit?`,
 	} {
 		_, _, wrong := CutLimit("broadcast-all, " + text)

@@ -66,7 +66,7 @@ func GroupProblem(err error) *command.Problem {
 	return problem(remedy, "%s", what)
 }
 
-// A verdictParser reads one verdict. Its methods stand in the order of the text:
+// A verdictParser reads one verdict. Its methods are in the order of the text:
 //
 //	unicast  fields 1 2 , not-sender , log
 //	action   targets      flags

@@ -132,7 +132,7 @@ func TestParseVerdictIsLenientAboutSpelling(t *testing.T) {
 }
 
 // Both readers refuse what is no verdict and say what to write instead. Where a rule has
-// a message of its own, it stands in the third column.
+// a message of its own, it is in the third column.
 func TestParseVerdictRefuses(t *testing.T) {
 	const (
 		actions  = "actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close"

@@ -7,7 +7,7 @@ import (
 	"switchyard/proxy/tenant"
 )
 
-// A throttle stands between reading PDUs and handing them to the hub: it applies a
+// A throttle sits between reading PDUs and handing them to the hub: it applies a
 // tenant's quota and the memory limit of its logs. It is replaced as a whole; a tenant
 // without limits has none.
 type throttle struct {

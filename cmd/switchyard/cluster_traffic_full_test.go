@@ -218,7 +218,7 @@ func (tr *numberedTraffic) open() (open []*talker) {
 }
 
 // settle waits until everything that was said has been heard. Every talker asks about all users that
-// there may be, and the answer stands behind all that its hub had for it. It returns the answers.
+// there may be, and the answer is behind all that its hub had for it. It returns the answers.
 func (tr *numberedTraffic) settle() map[*talker][]byte {
 	tr.t.Helper()
 	tr.ask(nil)

@@ -23,7 +23,7 @@ import (
 // completionTime is how long a server may take to answer for a completion.
 const completionTime = 2 * time.Second
 
-// A completion suggests words that may stand at the end of the command line.
+// A completion suggests words that may be at the end of the command line.
 type completion = func(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective)
 
 // firstArgument completes the first argument, and no other.

@@ -68,7 +68,7 @@ var (
 	codeSpan    = regexp.MustCompile("(?s)``(.+?)``|`([^`]+)`")
 )
 
-// codeSpans returns what stands in backticks, outside of fenced blocks, without
+// codeSpans returns what is in backticks, outside of fenced blocks, without
 // repetitions.
 func codeSpans(text string) []string {
 	var spans []string

@@ -173,7 +173,7 @@ func (p *page) goDoc(text string) {
 	}
 }
 
-// listMark returns what stands before an item of a list: its number, or a bullet, which is \(bu.
+// listMark returns what is before an item of a list: its number, or a bullet, which is \(bu.
 func listMark(number string) string {
 	if number == "" {
 		return `\(bu`

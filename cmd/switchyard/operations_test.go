@@ -97,7 +97,7 @@ func warning(call *ast.CallExpr) (string, bool) {
 	}
 	first := call.Args[0]
 	for {
-		sum, ok := first.(*ast.BinaryExpr) // a message with a name in it: what stands before that
+		sum, ok := first.(*ast.BinaryExpr) // a message with a name in it: what is before that
 		if !ok {
 			break
 		}

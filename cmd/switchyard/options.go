@@ -11,7 +11,7 @@ import (
 )
 
 // options are what flags and environment say about the configuration. All commands share one, as the
-// flags are persistent: they may stand before or after the name of a command. Values are set when
+// flags are persistent: they may be before or after the name of a command. Values are set when
 // cobra has parsed the command line, and read after that.
 type options struct {
 	env    []string

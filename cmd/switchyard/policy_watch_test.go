@@ -13,7 +13,7 @@ const twoCases = "[peers]\na = {}\nb = {}\n" +
 	"[[case]]\nname = \"passes\"\ncommand = \"CID_MSG_DATA\"\nfrom = \"a\"\nexpect = { action = \"broadcast-except-sender\", fault = \"fuel\" }\n" +
 	"[[case]]\nname = \"fails\"\ncommand = \"CID_MSG_DATA\"\nfrom = \"a\"\nexpect = { action = \"drop\", fault = \"fuel\" }\n"
 
-// What a policy logs stands below the case about which it does, and below those that pass with
+// What a policy logs is below the case about which it does, and below those that pass with
 // --verbose; however much that is, each case has its own.
 func TestLogOfCases(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,7 @@ import (
 )
 
 // The sum of a table is that of its file, wherever the server shows it; the compiled module's
-// stands beside it. A policy that is signed again, and a good file that is put back, leave a
+// is beside it. A policy that is signed again, and a good file that is put back, leave a
 // line and an event each.
 func TestSumsAndFactsOfThePolicyInForce(t *testing.T) {
 	t.Parallel()

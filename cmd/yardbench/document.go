@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// What stands between these lines of a document is written by compare.
+// What is between these lines of a document is written by compare.
 const (
 	beginMarker = "<!-- yardbench begins -->"
 	endMarker   = "<!-- yardbench ends -->"

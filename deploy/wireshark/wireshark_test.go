@@ -36,7 +36,7 @@ func TestDissectorHasCustomCommands(t *testing.T) {
 	}
 	for line, want := range map[string]int{`  [0x0901] = "CID_MY_ORDER",`: 1, `  [0x0901] = "my.Order",`: 1, `  [0x0902] = `: 1, `  [0x0301] = "CID_MSG_DATA",`: 1} {
 		if got := strings.Count(string(text), line); got != want {
-			t.Errorf("%s stands there %d times, want %d", line, got, want)
+			t.Errorf("%s is there %d times, want %d", line, got, want)
 		}
 	}
 }

@@ -100,7 +100,7 @@ func TestExtendedTableWithASyntaxFault(t *testing.T) {
 	dir := t.TempDir()
 	saveAll(t, dir, map[string]string{"routes.toml": "extends = 'teamtalk'\n[route]\nCID_MSG_DATA = 'drop'\nCID_MSG_DATA = 'close'\n"})
 	_, err := find(t, "file:routes.toml", dir, 1000)
-	if err == nil || !strings.Contains(err.Error(), "routes.toml:4: route.CID_MSG_DATA stands on line 3 already") || strings.Contains(err.Error(), "extends") {
+	if err == nil || !strings.Contains(err.Error(), "routes.toml:4: route.CID_MSG_DATA is on line 3 already") || strings.Contains(err.Error(), "extends") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -52,7 +52,7 @@ func (b *build) compileGo() error {
 		tool, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-buildmode=c-shared", "-o", b.module(), ".")
 }
 
-// compileC compiles all C files of the folder but tests. The stack stands first in memory, so that
+// compileC compiles all C files of the folder but tests. The stack is first in memory, so that
 // an overflow traps instead of overwriting data.
 func (b *build) compileC() error {
 	const install = "install clang and lld: apt-get install clang lld"
@@ -77,7 +77,7 @@ const wasmTarget = "wasm32-unknown-unknown"
 var debianRust = "/usr/bin/rustc"
 
 // compileRust uses cargo if the rustc that cargo calls has the library of the target.
-// Otherwise it calls a rustc that has it: Debian's may stand behind rustup's in PATH.
+// Otherwise it calls a rustc that has it: Debian's may be behind rustup's in PATH.
 func (b *build) compileRust() error {
 	manifest := exists(filepath.Join(b.dir, "Cargo.toml"))
 	if cargo, err := exec.LookPath("cargo"); err == nil && manifest && b.knowsTarget("rustc") {

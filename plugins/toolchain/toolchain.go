@@ -145,4 +145,4 @@ func matching(dir, pattern string) (names []string, err error) {
 	return names, err
 }
 
-var errNotBuilt = errors.New("it does not compile; what the compiler says stands above")
+var errNotBuilt = errors.New("it does not compile; the compiler's messages are above")

@@ -16,7 +16,7 @@ import (
 )
 
 // The table of the README decides as the policy does about all commands, and about chats of any kind, but
-// for bodies in which msg_type stands several times with different values.
+// for bodies in which msg_type occurs several times with different values.
 func TestTableOfReadme(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {

@@ -1,9 +1,9 @@
 ;; Presence-aware routing: what concerns single users goes to the peers that hold
 ;; them, everything else as in TeamTalk's table. Why each command is where it is
-;; stands in README.md.
+;; is in README.md.
 ;;
 ;; All of it is decided by the ids, but for chats: whether one is single or of a
-;; group stands in its body. Whatever is odd about a body, the chat is broadcast,
+;; group is in its body. Whatever is odd about a body, the chat is broadcast,
 ;; as it would be without this policy; the same holds if the inspection fails.
 (module
   (memory (export "memory") 2)

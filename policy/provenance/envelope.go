@@ -21,7 +21,7 @@ const (
 	maxSignatures = 16
 )
 
-// A signature file as it stands beside its policy. The payload is the statement's JSON in
+// A signature file, which is beside its policy. The payload is the statement's JSON in
 // base64, and the signature covers these bytes, not the JSON as this program would write it:
 //
 //	{

@@ -139,7 +139,7 @@ func blocksOf(text []byte) ([]*pem.Block, error) {
 func wrongBlock(b *pem.Block, want string) error {
 	switch {
 	case strings.HasSuffix(b.Type, privateBlock) && want == publicBlock: // of any kind: it is secret
-		return errors.New("a private key stands where public ones belong; name the public one, which 'openssl pkey -in FILE -pubout' prints, and keep the other secret")
+		return errors.New("a private key is where public ones belong; name the public one, which 'openssl pkey -in FILE -pubout' prints, and keep the other secret")
 	case b.Type == publicBlock && want == privateBlock:
 		return errors.New("a public key cannot sign; name the private one")
 	case b.Type == "ENCRYPTED PRIVATE KEY":

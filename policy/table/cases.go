@@ -48,7 +48,7 @@ func (p *parser) cases(key toml.Key, message string) (r *rule, ok bool) {
 			continue
 		}
 		if hasElse {
-			p.faultAt(at, fmt.Sprintf("the case %q stands behind else", word), "write else last")
+			p.faultAt(at, fmt.Sprintf("the case %q follows else", word), "write else last")
 		}
 		when, problem := parseCondition(word, message)
 		if problem != nil {
@@ -56,7 +56,7 @@ func (p *parser) cases(key toml.Key, message string) (r *rule, ok bool) {
 			continue
 		}
 		if i := slices.IndexFunc(r.cases, func(c oneCase) bool { return c.when.String() == when.String() }); i >= 0 {
-			p.faultAt(at, fmt.Sprintf("the case %q stands on line %d already", when, r.cases[i].at.Line), "keep one")
+			p.faultAt(at, fmt.Sprintf("the case %q is on line %d already", when, r.cases[i].at.Line), "keep one")
 		}
 		d, _ := p.verdict(at, message)
 		r.cases = append(r.cases, oneCase{when, d})

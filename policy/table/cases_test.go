@@ -266,8 +266,8 @@ func TestFaultsOfCases(t *testing.T) {
 		`"field 32 = 0" = "drop"`:                         `x:2: "32" is no field number; fields have the numbers 1 to 31`,
 		`"msg_type = 1" = "drp"`:                          `x:2: unknown action "drp"; did you mean drop?`,
 		`"msg_type = 1" = 7`:                              `x:2: the rule "msg_type = 1" is not a string; write "msg_type = 1" = "ACTION"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close`,
-		"else = \"drop\"\n\"msg_type = 1\" = 'drop'":      `x:3: the case "msg_type = 1" stands behind else; write else last`,
-		"'msg_type = 1' = 'drop'\n'msg_type=1' = 'close'": `x:3: the case "msg_type = 1" stands on line 2 already; keep one`,
+		"else = \"drop\"\n\"msg_type = 1\" = 'drop'":      `x:3: the case "msg_type = 1" follows else; write else last`,
+		"'msg_type = 1' = 'drop'\n'msg_type=1' = 'close'": `x:3: the case "msg_type = 1" is on line 2 already; keep one`,
 		"\"field 1 = 1\" = \"drop\"\n\"field 2 = 1 and field 3 = 1 and field 4 = 1 and field 5 = 1\" = 'drop'": `x:1: the cases of CID_MSG_DATA compare 5 fields, at most 4 are possible; compare fewer fields`,
 	} {
 		end := "\nelse = 'drop'\n"

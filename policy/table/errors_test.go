@@ -101,10 +101,10 @@ else = "close"
 [route]
 0x0301 = "drop"
 `, `
-x:4: route.CID_MSG_DATA stands on line 3 already; keep one
-x:5: route.CID_MSG_DATA stands on line 3 already; keep one
-x:6: route.else stands on line 2 already; keep one
-x:8: route stands on line 1 already; keep one`},
+x:4: route.CID_MSG_DATA is on line 3 already; keep one
+x:5: route.CID_MSG_DATA is on line 3 already; keep one
+x:6: route.else is on line 2 already; keep one
+x:8: route is on line 1 already; keep one`},
 	{"sections", `version = 1
 [routes]
 CID_MSG_DATA = "drop"
@@ -118,7 +118,7 @@ else = "drop"
 [service.0x10000]
 [service.nothing]
 `, `
-x:1: version stands outside of a section; write it below [route], [service.SERVICE] or [from.GROUP]
+x:1: version is outside of a section; write it below [route], [service.SERVICE] or [from.GROUP]
 x:2: unknown section "routes"; did you mean route?
 x:5: unknown section "servce"; did you mean service?
 x:7: unknown section "tenant"; the sections are [route], [service.SERVICE] and [from.GROUP]
@@ -143,7 +143,7 @@ CID_FILE_NOTIFI = "drop"
 CID-FILE-NOTIFY = "drop"
 else = 1
 `, `
-x:2: a range, 0x0500-0x05ff, stands below a service; write its commands one by one, or the range below [route]
+x:2: a range, 0x0500-0x05ff, is below a service; write its commands one by one, or the range below [route]
 x:3: unknown command "CID_FILE_NOTIFI"; did you mean CID_FILE_NOTIFY?
 x:4: unknown command "CID-FILE-NOTIFY"; did you mean CID_FILE_NOTIFY?
 x:5: the rule else is not a string; write else = "ACTION"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close`},
@@ -197,7 +197,7 @@ x:5: not-sender does nothing with drop; it goes with unicast; remove it
 x:6: unknown service "SID_FIEL"; did you mean SID_FILE?
 x:7: unknown command "CID_FILE_NOTIFI"; did you mean CID_FILE_NOTIFY?
 x:7: unknown flag "else"; did you mean else-broadcast?
-x:8: a range, 0x0001-0x0009, stands below a service; write its commands one by one, or the range below [route]`},
+x:8: a range, 0x0001-0x0009, is below a service; write its commands one by one, or the range below [route]`},
 	{"handlers", `[route]
 1 = "handle"
 2 = "handle roleset"
@@ -309,7 +309,7 @@ x:13: unknown action "drp"; did you mean drop?`},
 x:2: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?
 x:4: expected value; write the action in quotes, as in COMMAND = "drop"
 x:5: unknown action "drp"; did you mean drop?
-x:6: route.2 stands on line 5 already; keep one`},
+x:6: route.2 is on line 5 already; keep one`},
 	{"a header that does not end", "[route\n1 = 'drop'\n", `
 x:1: expected '.' or ']' to end table name; a rule is COMMAND = "action", a section [route], [service.SERVICE] or [from.GROUP]`},
 	{"strings of several lines", "[route]\n1 = \"drp\" # not \"\"\" here\n2 = '''drop\n'''\n", `

@@ -24,7 +24,7 @@ const MaxBases = 8
 type Reader func(name string) ([]byte, error)
 
 // Extend reads a table and those that it extends. name is the table's name in errors; those of
-// the others stand in the same folder. An error is of type tomlpos.Errors and has every fault, those
+// the others are in the same folder. An error is of type tomlpos.Errors and has every fault, those
 // of the table first. If read is nil, a table that extends another one is refused.
 //
 //	routes.toml    extends = "bases/east.toml"

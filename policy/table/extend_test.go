@@ -179,7 +179,7 @@ func TestExtendRefuses(t *testing.T) {
 		"extends = 'ranges.toml'\n[route]\n1-5 = 'drop'\n4-9 = 'drop'": `dir/x.toml:4: the range 4-9 overlaps 1-5 on line 3, and neither holds the other; part them, or put one inside the other`,
 		"extends = 'many.toml'\n[route]\n0xffff = 'drop'":              `dir/x.toml:1: the table and what it extends have 4098 rules, the maximum is 4096 rules; write ranges, such as 0x0720-0x072f`,
 		"[route]\nextends = 'a.toml'":                                  `dir/x.toml:2: unknown command "extends"; write it above the first section`,
-		"extend = 'a.toml'\n[route]\nelse='drop'":                      `dir/x.toml:1: extend stands outside of a section; did you mean extends?`,
+		"extend = 'a.toml'\n[route]\nelse='drop'":                      `dir/x.toml:1: extend is outside of a section; did you mean extends?`,
 		"extends = 'a.toml'\nsecret = 'x'":                             `dir/x.toml:1: neither [route], [service.SERVICE] nor [from.GROUP] is there: this is no routing table; write sections as [route] and rules as COMMAND = "action"`,
 	} {
 		_, err := Extend("dir/x.toml", []byte(src), from(files))

@@ -116,7 +116,7 @@ func (p *parser) keys() {
 	}
 }
 
-// significant cuts off what stands below a rule, which reads its cases itself, or below an unknown
+// significant cuts off what is below a rule, which reads its cases itself, or below an unknown
 // section, which has one fault:
 //
 //	route.CID_X.y               route.CID_X           a rule with cases
@@ -166,7 +166,7 @@ func header(section string) string {
 
 func (p *parser) unknownSection(key toml.Key) {
 	if _, ok := p.value(key).(map[string]any); !ok {
-		p.faultAt(key, fmt.Sprintf("%s stands outside of a section", key),
+		p.faultAt(key, fmt.Sprintf("%s is outside of a section", key),
 			suggest.Hint(key[0], []string{keyExtends}, "write it below [route], [service.SERVICE] or [from.GROUP]"))
 		return
 	}
@@ -206,7 +206,7 @@ func (p *parser) rule(s *ruleSet, key toml.Key) {
 }
 
 // actionOfUnknown notes what is wrong with the action of an unknown command. A section of cases has
-// none, and neither has an extends that stands below a section.
+// none, and neither has an extends that is below a section.
 func (p *parser) actionOfUnknown(key toml.Key) {
 	if _, isSection := p.value(key).(map[string]any); !isSection && key[len(key)-1] != keyExtends {
 		p.verdict(key, anyMessage)
@@ -264,7 +264,7 @@ func (p *parser) ruleOfService(key toml.Key) {
 		return
 	}
 	if _, _, ok := command.Cut(word); ok {
-		p.faultAt(key, fmt.Sprintf("a range, %s, stands below a service", word), "write its commands one by one, or the range below [route]")
+		p.faultAt(key, fmt.Sprintf("a range, %s, is below a service", word), "write its commands one by one, or the range below [route]")
 		return
 	}
 	id, ok := p.command(key, word)

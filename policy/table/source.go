@@ -99,7 +99,7 @@ func (s *source) syntaxFault(e *tomlpos.SyntaxError) {
 		remedy = writeRules
 	case repeated && s.isForeign():
 	case repeated:
-		what, remedy = fmt.Sprintf("%s stands on line %d already", repeat.Name, repeat.First), "keep one"
+		what, remedy = fmt.Sprintf("%s is on line %d already", repeat.Name, repeat.First), "keep one"
 	case strings.HasPrefix(what, "expected value"):
 		remedy = `write the action in quotes, as in COMMAND = "drop"`
 	case strings.HasPrefix(what, "strings cannot contain newlines"):

@@ -24,7 +24,7 @@
 //
 // # Precedence
 //
-// Of the rules that match, the most specific one decides, in whatever order they stand:
+// Of the rules that match, the most specific one decides, in whatever order they are written:
 //
 //  1. a command under the PDU's [service.X]
 //  2. a command under [route]
@@ -65,7 +65,7 @@
 //	[route]
 //	CID_OTHER_SERVER_KICK_USER = "drop, log"
 //
-// The sections are tried in the order in which they stand. In each, the most specific rule that
+// The sections are tried in the order in which they are written. In each, the most specific rule that
 // matches decides: a command, a range, else. If none matches, the next section is tried, and at last
 // the rules under [route] and [service.X]. There are no cases in these sections.
 //

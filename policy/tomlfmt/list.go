@@ -5,7 +5,7 @@ import "strings"
 // indent is what each bracket indents the rows in it by.
 const indent = "  "
 
-// How a list that stands on several lines is laid out again. Each line of the text is a row and stays
+// How a list that is on several lines is laid out again. Each line of the text is a row and stays
 // one; blank rows at both ends go, and of several in a row one is kept:
 //
 //	x = [ 1,2 , # ids         x = [

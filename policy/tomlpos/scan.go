@@ -47,7 +47,7 @@ func Scan(text []byte) *Document {
 //	4  [[listener]]             listener.1: outer, as listener is a list with two elements now
 //	5  [listener.tls]           listener.1.tls: header, in the latest element
 //
-// The decoder tells where a syntax error is, but not where a key stands that it has decoded,
+// The decoder tells where a syntax error is, but not where a key is that it has decoded,
 // and most faults of a configuration are about such keys.
 
 // A scanner reads a text once, from its beginning to its end.
@@ -60,7 +60,7 @@ type scanner struct {
 	counts  map[string]int  // of the elements of [[lists]], by path
 }
 
-// A place is where a key stands: below other keys and, in path, below elements of lists.
+// A place is where a key is: below other keys and, in path, below elements of lists.
 type place struct {
 	names toml.Key
 	path  string

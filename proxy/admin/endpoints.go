@@ -28,7 +28,7 @@ type responder func(http.ResponseWriter, *http.Request) error
 //go:embed openapi.json
 var document []byte
 
-// table returns all endpoints, which openapi.json describes. What a path needs stands in its line
+// table returns all endpoints, which openapi.json describes. What a path needs is in its line
 // and is checked in one place (respond), so that no handler can forget it. A path is found by its
 // exact text: there are no patterns, and no redirects of `/api/v1/tenants/`.
 func (s *Server) table() map[string]endpoint {

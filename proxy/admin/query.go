@@ -26,7 +26,7 @@ type parameters struct {
 	err error
 }
 
-// query reads a request's query, in which the parameters lists may stand any number of times and single
+// query reads a request's query, in which the parameters lists may occur any number of times and single
 // ones once. It refuses unknown parameters: a misspelt redact of a capture would record what was to be
 // left out.
 func query(r *http.Request, lists []string, single ...string) (*parameters, error) {

@@ -27,7 +27,7 @@ func (e *FormatError) Error() string {
 
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// A block of pcapng. Its length stands at both ends, which finds damage and lets tools read
+// A block of pcapng. Its length is at both ends, which finds damage and lets tools read
 // backwards:
 //
 //	offset  size  content

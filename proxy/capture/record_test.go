@@ -202,7 +202,7 @@ func TestKnownUsersComeFirst(t *testing.T) {
 	for _, c := range []struct {
 		at    int // bytes written when they are announced
 		many  bool
-		first bool // the users stand before them
+		first bool // the users are before them
 	}{{100, false, true}, {100, true, true}, {70_000, false, true}, {70_000, true, false}} {
 		h := newHub()
 		a := hubtest.Join(h)

@@ -11,7 +11,7 @@ import (
 	"switchyard/policy/tomlpos"
 )
 
-// A block is one part of a file, decoded by itself: what stands above the first case, or
+// A block is one part of a file, decoded by itself: what is above the first case, or
 // one case. So a syntax fault in one case hides no faults of other cases.
 type block struct {
 	text   []byte
@@ -65,7 +65,7 @@ func (b *block) decode() *fault {
 	var err error
 	b.values, err = b.doc.Decode()
 	if syntax, ok := errors.AsType[*tomlpos.SyntaxError](err); ok {
-		return &fault{b.inFile(syntax.Line), syntax.What, cmp.Or(syntax.Remedy, "correct the TOML; strings stand in quotes, and a table in braces on one line")}
+		return &fault{b.inFile(syntax.Line), syntax.What, cmp.Or(syntax.Remedy, "correct the TOML; strings need quotes, and a table in braces on one line")}
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func (b *block) bounded() *fault {
 // inFile converts a line of the block to one of the file; 0 is the first line.
 func (b *block) inFile(line int) int { return b.first - 1 + cmp.Or(line, 1) }
 
-// line returns the line of what stands at the path, or of the nearest above it.
+// line returns the line of what is at the path, or of the nearest above it.
 func (b *block) line(path ...string) int { return b.inFile(b.doc.Line(path...)) }
 
 // order returns the names below the path in the order in which they are written.

@@ -77,7 +77,7 @@ func (p *parser) file(src []byte) (cases []Case) {
 	return cases
 }
 
-// head reads what stands above the first case.
+// head reads what is above the first case.
 func (p *parser) head() {
 	for _, name := range p.order() {
 		switch name {
@@ -103,7 +103,7 @@ func (p *parser) caseOf() (Case, bool) {
 	faults := len(p.faults)
 	for _, name := range p.order() {
 		if name != "case" {
-			p.faultAt(fmt.Sprintf("[%s] stands below a case", name), "write it above the first [[case]], or as [case."+name+"]", name)
+			p.faultAt(fmt.Sprintf("[%s] is below a case", name), "write it above the first [[case]], or as [case."+name+"]", name)
 		}
 	}
 	table, ok := p.table("case")
@@ -366,7 +366,7 @@ func (p *parser) wrong(err *FieldError, path ...string) {
 	}
 }
 
-// faultAt notes a fault of what stands at the path, on its line or on that of the nearest above it.
+// faultAt notes a fault of what is at the path, on its line or on that of the nearest above it.
 func (p *parser) faultAt(what, remedy string, path ...string) {
 	if len(p.faults) < maxFaults {
 		p.fault(p.line(path...), what, remedy)

@@ -87,7 +87,7 @@ func TestFaults(t *testing.T) {
 		"nothing":         {"", []string{"cases.toml:1: there is no case; write [[case]]"}},
 		"one case":        {head + "[case]\nfrom = \"A\"", []string{":4: a case is one of many; write [[case]]"}},
 		"other table":     {"[peer]\nA = {}\n" + sound("")[len(head):], []string{`:1: unknown table "peer"; did you mean peers?`, ":4: there are no peers; write [peers]"}},
-		"peers below":     {sound("[peers]\nC = {}"), []string{":8: [peers] stands below a case; write it above"}},
+		"peers below":     {sound("[peers]\nC = {}"), []string{":8: [peers] is below a case; write it above"}},
 		"peer no table":   {"peers.A = 3\n" + sound("")[len(head):], []string{":1: peer A is no table; write A = { users", ":3: there are no peers"}},
 		"peers no table":  {"peers = 3\n" + sound("")[len(head):], []string{":1: peers is no table", ":3: there are no peers"}},
 		"users":           {strings.Replace(sound(""), "B = {}", "B = { users = [1, -1], mastr = true }", 1), []string{":3: unknown key \"mastr\"; did you mean master?", ":3: users are a list of numbers"}},
@@ -154,7 +154,7 @@ func TestFileOfWindows(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	_, err := Parse("x", []byte(strings.ReplaceAll(strings.Replace(windows, "0x999", "=", 1), "drop", "drp")))
-	want := "x:6: expected value; correct the TOML; strings stand in quotes, and a table in braces on one line\n" +
+	want := "x:6: expected value; correct the TOML; strings need quotes, and a table in braces on one line\n" +
 		"x:12: action cannot be \"drp\"; did you mean drop?"
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

@@ -182,7 +182,7 @@ func newCredentials(files Files, contents contents, now time.Time) (*credentials
 func (s *Source) Config() *tls.Config {
 	return &tls.Config{
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.inForce.Load().config, nil },
-		// The credentials in force set these again. They stand here in case a handshake
+		// The credentials in force set these again. They are here in case a handshake
 		// does not ask.
 		MinVersion:             tls.VersionTLS12,
 		SessionTicketsDisabled: true,

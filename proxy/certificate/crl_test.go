@@ -44,7 +44,7 @@ func TestRevokedCertificates(t *testing.T) {
 	}
 }
 
-// An intermediate is revoked although it stands in client_ca, too, where its list needs it.
+// An intermediate is revoked although it is in client_ca, too, where its list needs it.
 func TestRevokedCAOfTheBundle(t *testing.T) {
 	b := fileMaker{newFixture(t), t}
 	between := b.clients.Intermediate("between")

@@ -46,7 +46,7 @@ func (c *membership) begun(now time.Time, last []order.Entry, head order.Positio
 }
 
 // forgetPositions is called when the log has begun again, perhaps as the same epoch: nothing that was
-// read stands before what is said from now on.
+// read is before what is said from now on.
 func (c *membership) forgetPositions() {
 	c.expectMembers()
 	c.members.Forget()
@@ -110,7 +110,7 @@ func (c *membership) ask(now time.Time) {
 }
 
 // awaitEnter handles an entry while this hub's Enter has not come back. If something about this
-// hub's number stands before it that its author had not read, Enter counts nowhere.
+// hub's number is before it that its author had not read, Enter counts nowhere.
 func (c *membership) awaitEnter(now time.Time, e order.Entry, r *order.Record) {
 	counts := c.followOthers(now, e, r)
 	switch {

@@ -56,7 +56,7 @@ func TestFaultsOfListeners(t *testing.T) {
 		{listenerWith(`address = "[::1]:1"`, `allow = ["fe80::1%eth0"]`), `3: listener.0.allow: "fe80::1%eth0" has a zone, which no source is known by; write "fe80::1"`},
 		{listenerWith(`address = "[::1]:1"`, `allow = ["localhost"]`), `3: listener.0.allow: "localhost" is not a network; write an address, with the length of a prefix unless it is only one, such as "10.1.0.0/16" or "10.1.2.3"`},
 		{listenerWith(`address = "[::1]:1"`, `allow = ["10.0.0.0/33"]`), `3: listener.0.allow: "10.0.0.0/33" is not a network; write an address, with the length of a prefix unless it is only one, such as "10.1.0.0/16" or "10.1.2.3"`},
-		{listenerWith(`address = "[::1]:1"`, `allow = ["10.0.0.1", "10.0.0.1/32"]`), `3: listener.0.allow: "10.0.0.1/32" stands here twice; remove one`},
+		{listenerWith(`address = "[::1]:1"`, `allow = ["10.0.0.1", "10.0.0.1/32"]`), `3: listener.0.allow: "10.0.0.1/32" is listed twice; remove one`},
 		{listenerWith(`address = "[::1]:1"`, `proxy_from = ["10.0.0.1",`, `"::/0"]`), `4: listener.0.proxy_from: "::/0" is every source, and a source that is listed here can claim any address; write the addresses of your proxies`},
 		// Numbers.
 		{listenerWith(`address = "[::1]:1"`, `connections = 0`), `3: listener.0.connections: 0 is out of range; write 1 to 1000000`},
@@ -127,7 +127,7 @@ func TestFaultsOfTenants(t *testing.T) {
 		{tenantWith(`may = [""]`), `2: tenant.default.may: "" is not an action; write one of ` + strings.Join(policy.EffectNames, ", ")},
 		{tenantWith(`may = ["drop",`, `"handle rolle"]`), `3: tenant.default.may: there is no handler "rolle"; write one of ["handle online-user-info" "handle user-status-update" "handle role-set" "handle users-status-request"]`},
 		{tenantWith(`may = "drop"`), `2: tenant.default.may: got "drop"; write a list, ["drop"]`},
-		{tenantWith(`may = ["drop", "drop"]`), `2: tenant.default.may: "drop" stands here twice; remove one`},
+		{tenantWith(`may = ["drop", "drop"]`), `2: tenant.default.may: "drop" is listed twice; remove one`},
 		{tenantWith(`may_commands = [" "]`), `2: tenant.default.may_commands: " " is not a command; write its name, such as "CID_MSG_DATA"`},
 		{tenantWith(`may_commands = ["0x0700-0x07ff",`, `"CID_MSG_DTA", "9-8"]`), `3: tenant.default.may_commands: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?` + "\n" +
 			`3: tenant.default.may_commands: the range 9-8 runs backwards; write 8-9`},
@@ -181,7 +181,7 @@ func TestFaultsOfOverriddenLists(t *testing.T) {
 	want := strings.Join([]string{
 		path + `:5: listener.0.allow: "10.0.0.0/33"` + network,
 		`environment SWITCHYARD_LISTENER__0__ALLOW: listener.0.allow: ""` + network,
-		`environment SWITCHYARD_LISTENER__0__ALLOW: listener.0.allow: "10.0.0.1" stands here twice; remove one`,
+		`environment SWITCHYARD_LISTENER__0__ALLOW: listener.0.allow: "10.0.0.1" is listed twice; remove one`,
 		`--set listener.0.tenants: listener.0.tenants: unknown tenant "y"; add [tenant.y], or name one of: default`,
 	}, "\n")
 	if got := fmt.Sprint(err); got != want {

@@ -96,7 +96,7 @@ func setCommand(field *pdu.Command, value any) error {
 	}
 	if !isNumber {
 		if word, ok := value.(string); ok && command.IsNumeric(word) {
-			return fmt.Errorf("the id %q stands in quotes; write it without them", word)
+			return fmt.Errorf("the id %q is in quotes; write it without them", word)
 		}
 		return fmt.Errorf("its id is no number; %s", write)
 	}

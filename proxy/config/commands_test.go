@@ -25,7 +25,7 @@ func TestFaultsOfCommands(t *testing.T) {
 		{"[commands]\nCID_X = 0x0301", `2: commands.CID_X: the id 0x0301 is that of CID_MSG_DATA in the protocol; choose an id that docs/protocol.md does not list, such as 0x0901`},
 		{"[commands]\nCID_Y = 0x0901\nCID_X = 0x0901", `3: commands.CID_X: the id 0x0901 is that of CID_Y as well; keep one`},
 		{"[commands]\nCID_X = 65536", `2: commands.CID_X: the id 65536 is out of range; ids go from 0x0001 to 0xffff; the high byte is the service`},
-		{"[commands]\nCID_X = \"0x0901\"", `2: commands.CID_X: the id "0x0901" stands in quotes; write it without them`},
+		{"[commands]\nCID_X = \"0x0901\"", `2: commands.CID_X: the id "0x0901" is in quotes; write it without them`},
 		{"[commands]\nCID_X = true", `2: commands.CID_X: its id is no number; ` + write},
 		{"[commands]\nCID_X = {}", `2: commands.CID_X: it has no id; ` + write},
 		{"[commands]\nCID_X = { id = 0x0901, mesage = \"a\" }", `2: commands.CID_X: unknown key "mesage"; did you mean message?`},

@@ -92,7 +92,7 @@ func TestFaults(t *testing.T) {
 		// A refused value causes no second fault.
 		{"[peer]\nmax_pdu = \"1 KiB\"\n[tenant.default.limits]\nlag_hard = \"9MiB\"", `2: peer.max_pdu: "1 KiB" is not a size; write a whole number and one of B, KiB, MiB, GiB without a blank, such as "16MiB"`},
 		// Syntax.
-		{"[peer]\ntimeout = \"1s\"\ntimeout = \"2s\"", `3: not TOML: peer.timeout stands on line 2 already; keep one`},
+		{"[peer]\ntimeout = \"1s\"\ntimeout = \"2s\"", `3: not TOML: peer.timeout is on line 2 already; keep one`},
 		{"\n[peer", `2: not TOML: `},
 		{"\r\n[peer\r\n", `2: not TOML: `},
 		{"\ufeff\n[peer]\n= 1", `3: not TOML: unexpected '=': key name appears blank; write a section as [peer], and a key with its value on one line, as in timeout = "30s"`},

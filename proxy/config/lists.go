@@ -53,7 +53,7 @@ func setList[T comparable](field *[]T, value any, parse func(string) (T, error))
 		case err != nil:
 			faults = append(faults, memberFault{i, err})
 		case seen[v]:
-			faults = append(faults, memberFault{i, fmt.Errorf("%q stands here twice; remove one", text)})
+			faults = append(faults, memberFault{i, fmt.Errorf("%q is listed twice; remove one", text)})
 		}
 		seen[v] = err == nil
 		list = append(list, v)

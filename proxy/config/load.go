@@ -188,7 +188,7 @@ func syntaxFault(doc *tomlpos.Document, syntax *tomlpos.SyntaxError) (what, reme
 	case doc.TooDeep > 0:
 		return syntax.What, "close what was opened, or nest less"
 	case repeated:
-		return fmt.Sprintf("not TOML: %s stands on line %d already", repeat.Name, repeat.First), "keep one"
+		return fmt.Sprintf("not TOML: %s is on line %d already", repeat.Name, repeat.First), "keep one"
 	case doc.Unquoted(syntax.Line):
 		return what, `write addresses, durations and other texts in quotes, as in allow = ["10.0.0.1"]`
 	}
@@ -285,7 +285,7 @@ func (r *reader) index() {
 }
 
 // walk assigns the values of a table and of the tables in it. What is neither a key nor a section is
-// unknown, unless it stands where names of the operator's own choice stand: tenants, groups and own
+// unknown, unless it is where names of the operator's own choice are allowed: tenants, groups and custom
 // commands. The functions that have added those have also reported what is wrong with their names.
 func (r *reader) walk(path toml.Key, table map[string]any) {
 	for _, part := range slices.Sorted(maps.Keys(table)) {
@@ -321,7 +321,7 @@ func header(path toml.Key) string {
 }
 
 // assign notes where a key was set, and its faults. The fault of an earlier layer stays even if a later
-// one sets the key to a good value: it is still wrong where it stands.
+// one sets the key to a good value: it is still wrong in its place.
 func (r *reader) assign(k key, place Place, err error) {
 	r.config.places[k.name] = place
 	r.faulty[k.name] = err != nil

@@ -51,7 +51,7 @@ type Key struct {
 	Min     int64    // of a number; of a duration in nanoseconds, of a size in bytes
 	Max     int64    // as Min
 	Choices []string // of a text that must be one of these
-	Pattern string   // a regular expression for what stands in quotes; see check
+	Pattern string   // a regular expression for what is in quotes; see check
 	Default any      // as TOML has it: a text, an int64, a bool, a []string or a map[string]any
 	Must    bool     // its table must have it, whatever the default
 	Restart bool     // a change requires a restart
@@ -78,7 +78,7 @@ type document struct {
 }
 
 // reference puts the keys and their comments together. The keys are listed twice: as they are named in
-// config.toml, where their comments stand ("tenant.default.policy"), and as the reference names them
+// config.toml, where their comments are ("tenant.default.policy"), and as the reference names them
 // ("tenant.NAME.policy"). Both lists have the same order, so the i-th of both is one key.
 var reference = sync.OnceValue(func() document {
 	shipped := readComments(withExamples(switchyard.Configuration))

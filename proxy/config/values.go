@@ -58,7 +58,7 @@ var sizeUnits = []struct {
 
 var errSize = errors.New("write a whole number and one of B, KiB, MiB, GiB without a blank, such as \"16MiB\"")
 
-// UnmarshalText reads a whole number and a unit without a blank. Whatever letters of units stand at the end
+// UnmarshalText reads a whole number and a unit without a blank. Whatever letters of units are at the end
 // are taken for the unit, so "16Mi" and "16MB" are faults, and not 16 of something.
 func (s *Size) UnmarshalText(text []byte) error {
 	digits := strings.TrimRight(string(text), "BKMGi")

@@ -29,7 +29,7 @@ func (limitedRules) RateLimits() policy.RateLimits {
 	return policy.RateLimits{{Peer: ten}, {Tenant: policy.Rate{PDUs: 3, Period: policy.Second, Burst: 3}}}
 }
 
-// What is over a limit is dropped, counted, noted and shown to taps; what stands before, between and
+// What is over a limit is dropped, counted, noted and shown to taps; what is before, between and
 // behind it is routed.
 func TestOverLimit(t *testing.T) {
 	h := New(policytest.Active(newLimitedRules()), farBehind)

@@ -1,6 +1,6 @@
 package hub
 
-// The routing path. Functions stand in the order in which a PDU meets them: Handle
+// The routing path. Functions are in the order in which a PDU meets them: Handle
 // takes a read batch, judgeSome has the policy judge its PDUs, route carries out the
 // verdicts, and broadcast or insert appends the bytes where the writers find them.
 

@@ -119,7 +119,7 @@ func (h *Hub) keep(kept *said, from *reader, r *run) {
 	h.countReceived(from, r)
 }
 
-// recorded returns r as it stands in a record. Other hubs need not know which further client types
+// recorded returns r as it is in a record. Other hubs need not know which further client types
 // this one admits, because it says the known ones that they are treated as.
 func (h *Hub) recorded(r *run) order.Run {
 	one := order.Run{Verdict: r.verdict, PDUs: uint32(r.pdus), Bytes: r.bytes}

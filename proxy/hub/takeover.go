@@ -15,7 +15,7 @@ import (
 // When a link of a msg_server breaks, or its hub dies, another link becomes active before all hubs know
 // that the old session has ended. If both held the users until then, the users would count twice. As
 // counts belong to users and not to sessions, they would stay online for ever. So the new session takes
-// the place of the old one, which all hubs find by what stands in the order:
+// the place of the old one, which all hubs find by what is in the order:
 //
 //	order   … b7: Joined 2, of source s, brings 900 users   b8: 0x0708 of 2   b9: 0x0708 of 2 …
 //	          │                                             │                 └ all users were announced:

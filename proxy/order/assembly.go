@@ -5,7 +5,7 @@ package order
 const maxLong = 1<<30 + MaxRecord
 
 // An assembly is a batch of which not all parts have been read. Other records of the hub that are
-// not about sessions may stand between the parts.
+// not about sessions may be between the parts.
 type assembly struct {
 	bytes []byte // from the session on
 	left  uint32

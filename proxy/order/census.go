@@ -113,7 +113,7 @@ func (s *Sighting) with(e Entry, r *Record, tells bool) *Sighting {
 // says something every 0.5 s.
 const rivalTime = 3 * time.Second
 
-// MayFound reports whether a hub whose Enter stood at entered may say Found: every other one has left,
+// MayFound reports whether a hub whose Enter was at entered may say Found: every other one has left,
 // has said nothing for long by the engine's clock, see isThere, or has its Enter behind that. The
 // same is asked of another process with this hub's number, if it has spoken within rivalTime: if it
 // lives, it soon shows, see Taken. If the hub's Enter is unanswered, the hub need not wait for those
@@ -161,7 +161,7 @@ func (c *Census) Disagrees(now time.Time, timeout time.Duration, own Facts) (hub
 }
 
 // Taken returns what another live process that has this hub's number says about itself: it has
-// spoken twice since Begin, half a second apart, and its Enter does not stand behind that of this
+// spoken twice since Begin, half a second apart, and its Enter is not behind that of this
 // hub, which is at entered, or zero if it has not been read.
 func (c *Census) Taken(entered Position) (by Facts, taken bool) {
 	s := c.rival

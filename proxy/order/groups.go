@@ -23,7 +23,7 @@ const toNobody policy.Verdict = abi.Unicast | abi.ToSession<<abi.SelectorShift
 
 const targetMask policy.Verdict = abi.ActionMask | abi.SelectorMask<<abi.SelectorShift | 0xffffffff<<abi.ArgumentShift
 
-// onWire returns what stands in the record for the verdict and the limits.
+// onWire returns what is in the record for the verdict and the limits.
 func (r *Run) onWire() (v policy.Verdict, users, peerUsers uint32) {
 	v, users, peerUsers = r.Verdict, r.Users, r.PeerUsers
 	if target := v.Target(); target != 0 {

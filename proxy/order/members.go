@@ -63,7 +63,7 @@ type Ignored string
 // The reasons for ignoring a record.
 const (
 	Outside     Ignored = "outside"      // this hub does not have the members' state
-	Early       Ignored = "early"        // it stands before what was read last, or in another log
+	Early       Ignored = "early"        // it is before what was read last, or in another log
 	Stranger    Ignored = "stranger"     // its origin is no member
 	Doubled     Ignored = "doubled"      // it has counted already
 	Hole        Ignored = "hole"         // one before it is missing
@@ -89,7 +89,7 @@ func (m *Members) Begin(self Origin) {
 }
 
 // Forget forgets all positions, because the log has begun again. Its creation time may be the same,
-// so they would stand behind whatever is said from now on. What NextOf knows stays known.
+// so they would be behind whatever is said from now on. What NextOf knows stays known.
 func (m *Members) Forget() {
 	m.at, m.founded, m.check.at = Position{}, Position{}, Position{}
 	for _, s := range m.slots {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What a hub says goes through an Outbox. Functions stand in the order in which a record meets them:
+// What a hub says goes through an Outbox. Functions are in the order in which a record meets them:
 // Say queues it, Next gives it a number and returns it to be appended, Back removes it once it has
 // been read. What is not read is said again, see again.go.
 //

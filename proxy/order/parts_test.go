@@ -30,7 +30,7 @@ func inParts(o order.Origin, number uint64) (batch order.Record, parts []order.R
 	}
 }
 
-// A batch in parts counts where its last part stands. Other records may stand between the parts.
+// A batch in parts counts where its last part is. Other records may be between the parts.
 func TestBatchInParts(t *testing.T) {
 	m := newReader(t)
 	two := origin(2, 7)

@@ -105,7 +105,7 @@ func (l *Link) append(dst []byte) []byte {
 }
 
 // Flags returns a byte whose bit n is set if the n-th of these is true, from 0. The order is that of the
-// format in which the byte stands.
+// format in which the byte is.
 func Flags(set ...bool) (flags byte) {
 	for n, is := range set {
 		if is {

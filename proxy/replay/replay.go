@@ -35,7 +35,7 @@ var ErrTenant = errors.New("which tenant is to be replayed")
 
 // Run replays the records of one tenant. The name may be empty if the capture has only
 // one. If the capture is damaged, Run returns an error together with the report on what
-// stands before the damage, which is nil if there is nothing.
+// is before the damage, which is nil if there is nothing.
 func Run(in *capture.Reader, tenant string, policies ...Policy) (*Report, error) {
 	r := &run{in: in, tenant: tenant, report: newReport(), number: -1}
 	for _, p := range policies {

@@ -122,7 +122,7 @@ func checkWritable(path string, info fs.FileInfo) error {
 }
 
 // parse reads the text of the file, and reports the first fault with its line. The decoder does not
-// say where an unknown key stands; package tomlpos does.
+// say where an unknown key is; package tomlpos does.
 func (f *File) parse(text string) error {
 	d := tomlpos.Scan([]byte(text))
 	if _, err := d.Decode(); err != nil {

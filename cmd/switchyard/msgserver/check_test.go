@@ -26,7 +26,7 @@ func TestRead(t *testing.T) {
 		{"nothing", "ListenIP=0.0.0.0\n", "", []string{"f: names no route server"}},
 		{"empty", "", "", []string{"f: names no route server"}},
 		{"CR", "ListenIP=0.0.0.0\r\n\r\n" + strings.ReplaceAll(two, "\n", "\r\n"), "10.1.0.4:8200 10.1.0.5:8200", []string{"f:1: the line ends with CR and LF, and msg_server keeps the CR in the value of ListenIP"}},
-		{"mark", "\xef\xbb\xbf" + two, "", []string{"f:1: a byte order mark stands before RouteServerIP1", "f:2: RouteServerPort1 is not read, because RouteServerIP1 is missing", "f:3: RouteServerIP2 is not read", "names no route server"}},
+		{"mark", "\xef\xbb\xbf" + two, "", []string{"f:1: a byte order mark precedes RouteServerIP1", "f:2: RouteServerPort1 is not read, because RouteServerIP1 is missing", "f:3: RouteServerIP2 is not read", "names no route server"}},
 		{"mark before a comment", "\xef\xbb\xbf# the route servers\n" + two, "10.1.0.4:8200 10.1.0.5:8200", nil},
 		{"UTF-16", "R\x00o\x00", "", []string{"f: the file has zero bytes, as in UTF-16"}},
 		{"twice", "RouteServerIP1=10.1.0.3\n" + two, "10.1.0.3:8200 10.1.0.5:8200", []string{"f:2: RouteServerIP1 is set in line 1 already, and msg_server takes the first"}},

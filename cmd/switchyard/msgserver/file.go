@@ -114,7 +114,7 @@ func (f *File) checkText() {
 		return
 	}
 	if key, marked := strings.CutPrefix(f.all[0].key, byteOrderMark); marked {
-		f.fault(f.all[0].line, fmt.Sprintf("a byte order mark stands before %s, so msg_server does not find that key", key), "save the file as UTF-8 without a byte order mark")
+		f.fault(f.all[0].line, fmt.Sprintf("a byte order mark precedes %s, so msg_server does not find that key", key), "save the file as UTF-8 without a byte order mark")
 	}
 	for _, s := range f.all {
 		if strings.HasSuffix(s.value, "\r") {

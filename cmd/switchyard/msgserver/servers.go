@@ -91,7 +91,7 @@ func (f *File) checkSpelling(s setting) {
 	f.fault(s.line, fmt.Sprintf("msg_server knows no key %q", s.key), fmt.Sprintf("write RouteServer%s%s; the numbers begin at 1", kind, number))
 }
 
-// checkRepeated reports each route server that stands in the list before.
+// checkRepeated reports each route server that is in the list before.
 func (f *File) checkRepeated() {
 	first := make(map[netip.AddrPort]int)
 	for i, s := range f.Servers {

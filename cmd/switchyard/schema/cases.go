@@ -37,7 +37,7 @@ func describedTable(description string, keys []string, nodes map[string]*node) *
 	return n
 }
 
-// peers returns the table of peers by name, which stands above all cases and may stand in one.
+// peers returns the table of peers by name, which is above all cases and may be in one.
 func peers(description string) *node {
 	n := newTable(description)
 	n.Patterns["."] = describedTable("A connected peer.", cases.PeerKeys, map[string]*node{

@@ -29,7 +29,7 @@ type node struct {
 	Schema      string           `json:"$schema,omitempty"`
 	Title       string           `json:"title,omitempty"`
 	Description string           `json:"description,omitempty"`
-	Ref         string           `json:"$ref,omitempty"` // validators ignore what stands beside it
+	Ref         string           `json:"$ref,omitempty"` // validators ignore what is beside it
 	Type        any              `json:"type,omitempty"` // a string or several
 	Pattern     string           `json:"pattern,omitempty"`
 	Enum        []string         `json:"enum,omitempty"`

@@ -33,7 +33,7 @@ func TestProgramPath(t *testing.T) {
 	}
 }
 
-// Sockets may stand in another order, and nothing else.
+// Sockets may be in another order, and nothing else.
 func TestDifferentSockets(t *testing.T) {
 	here := socketsOf(config.Default())
 	there := slices.Clone(here)

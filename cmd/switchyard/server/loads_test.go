@@ -117,7 +117,7 @@ func (s *testServer) stop(want error) {
 // expect waits until the log contains a text so many times.
 func (s *testServer) expect(text string, times int) {
 	s.t.Helper()
-	s.eventually(fmt.Sprintf("%q stands in the log %d times", text, times), func() bool {
+	s.eventually(fmt.Sprintf("%q is in the log %d times", text, times), func() bool {
 		return strings.Count(s.log.String(), text) >= times
 	})
 }

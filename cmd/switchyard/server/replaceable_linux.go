@@ -13,7 +13,7 @@ import (
 // an init inside of a container, systemd without notifications. Then everything would be killed, the
 // new process included, so an upgrade is refused before it begins.
 
-// A position is where a process stands among others, which decides what its end is taken for.
+// A position is where a process is among others, which decides what its end is taken for.
 type position struct {
 	pid, parent            int
 	session, parentSession int

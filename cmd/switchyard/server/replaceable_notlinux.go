@@ -2,7 +2,7 @@
 
 package server
 
-// A position is where a process stands among others.
+// A position is where a process is among others.
 type position struct{}
 
 func positionOf(bool, bool) position { return position{} }

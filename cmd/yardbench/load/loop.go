@@ -24,7 +24,7 @@ const (
 )
 
 // A loop plays some of the connections on one thread. Everything in it belongs to its
-// goroutine. The functions stand in the order in which a round calls them:
+// goroutine. The functions are in the order in which a round calls them:
 //
 //	agenda     what is due by time: probes, begin, marks, stalls, short connections, cease
 //	publish    messages that are due, as far as the window or the rate says

@@ -14,7 +14,7 @@ import (
 
 const target = "wasm32-unknown-unknown"
 
-// compiler returns a rustc that has the target. The one of rustup may stand first in the
+// compiler returns a rustc that has the target. The one of rustup may be first in the
 // path and lack it.
 func compiler(t *testing.T) string {
 	t.Helper()

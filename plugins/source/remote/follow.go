@@ -25,7 +25,7 @@ const (
 	firstRetry = 500 * time.Millisecond
 )
 
-// A follower polls one address. What stands above content is static.
+// A follower polls one address. What is above content is static.
 type follower struct {
 	name string
 	stop context.CancelFunc

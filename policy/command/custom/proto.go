@@ -28,7 +28,7 @@ const (
 	maxFiles  = 64
 	maxSource = 1 << 20 // bytes of all files together
 	maxFaults = 20
-	// maxNesting is how deep brackets may stand in each other. Each level costs the compiler 10 KiB.
+	// maxNesting is how deep brackets may nest. Each level costs the compiler 10 KiB.
 	maxNesting = 100
 	// maxOneofSteps bounds what oneofs cost the compiler: some 12 ns for a step, see oneofSteps.
 	maxOneofSteps = 10_000_000
@@ -156,7 +156,7 @@ func (r *protoReader) keep(name string, src []byte) (size int) {
 // these did not match, the search would begin again behind each of them, which can take minutes.
 var lexed = regexp.MustCompile(`"(\\.|[^"\\\n])*"?|'(\\.|[^'\\\n])*'?|//.*|/\*(?s:.*?)(\*/|\z)|[\[\](){}<>;]|\b(?:oneof|optional)\b`)
 
-// nesting returns how deep the brackets of a source stand in each other.
+// nesting returns how deep the brackets of a source nest.
 func nesting(src []byte) (deepest int) {
 	depth := 0
 	for _, at := range lexed.FindAllIndex(src, -1) {

@@ -36,7 +36,7 @@ import (
 // The `or` of both counters is negative exactly if one of them is, so that one branch checks
 // two limits. All charges of a function branch to the same end, which a compiler places after
 // the code: only a branch that is taken costs more than its comparison. A charge leaves the
-// stack unchanged, so it may stand where the stack holds values.
+// stack unchanged, so it may be where the stack holds values.
 //
 // A function with a loop that calls nothing keeps the fuel in a local, as a compiler has locals
 // in registers. It writes the global before calls and at its end, and reads it back after calls.
@@ -173,7 +173,7 @@ func chargeLength(out []byte, fuel counter, added uint64, shift bulk, label uint
 // An insertion is what metering adds at an offset of the code.
 type insertion struct {
 	at   int
-	skip int // bytes of the code in whose place it stands
+	skip int // bytes of the code that it replaces
 	code []byte
 }
 
@@ -240,7 +240,7 @@ func (b *body) insertions(fuel counter) (all []insertion) {
 	return all
 }
 
-// turns returns the charges of branches to loops. That of a br_if stands where the branch is
+// turns returns the charges of branches to loops. That of a br_if is where the branch is
 // taken, and others before the branch. A br_table pays for the dearest of its loops.
 //
 //	br_if $loop   ─▶   if  charge  br $loop  end

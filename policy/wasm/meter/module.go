@@ -6,7 +6,7 @@ import (
 	"switchyard/policy/wasm/binary"
 )
 
-// sectionOrder is the order in which sections stand. Custom ones stand anywhere.
+// sectionOrder is the order in which sections come. Custom ones may be anywhere.
 var sectionOrder = [...]byte{binary.SectionType, binary.SectionImport, binary.SectionFunction, binary.SectionTable,
 	binary.SectionMemory, binary.SectionGlobal, binary.SectionExport, binary.SectionStart, binary.SectionElement,
 	binary.SectionDataCount, binary.SectionCode, binary.SectionData}
@@ -171,7 +171,7 @@ func (m *module) readSection(s *binary.Reader, id byte, start, rank int) int {
 	case id >= binary.Sections:
 		s.FailAt(start, "section %d is not known", id)
 	case at == len(sectionOrder):
-		s.FailAt(start, "the %s section stands twice or out of order", binary.SectionNames[id])
+		s.FailAt(start, "the %s section is repeated or out of order", binary.SectionNames[id])
 	}
 	if s.Err != nil {
 		return rank

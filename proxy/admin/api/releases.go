@@ -133,7 +133,7 @@ type ReleaseReceipt struct {
 	Release   uint64          `json:"release"`
 	Signers   []string        `json:"signers"`   // ids of the keys that signed it; empty if it is not signed
 	Statement json.RawMessage `json:"statement"` // an in-toto Statement
-	Receipt   json.RawMessage `json:"receipt"`   // as it stands in the history: the statement, or its DSSE envelope
+	Receipt   json.RawMessage `json:"receipt"`   // as it is in the history: the statement, or its DSSE envelope
 }
 
 // A ReleaseRequest asks for a change of one tenant's policy.

@@ -100,7 +100,7 @@ func (l *Log) begin(ctx context.Context, read *order.Entry) (_ []order.Entry, _ 
 		return nil, order.Position{}, l.explain(k, "subscribe to "+sub.Subject, err)
 	}
 	// A missing permission shows in the next message. A record that this takes is not lost: it
-	// stands before head, or is read again.
+	// is before head, or is read again.
 	if _, err := sub.NextMsg(time.Nanosecond); errors.Is(err, nats.ErrPermissionViolation) {
 		return nil, order.Position{}, l.explain(k, "subscribe to "+sub.Subject, err)
 	}

@@ -162,7 +162,7 @@ func agree(t *testing.T, hubs ...*hub) {
 	}
 }
 
-// position is where the next record has to stand.
+// position is where the next record must be.
 func (h *hub) position() order.Position {
 	h.mu.Lock()
 	defer h.mu.Unlock()

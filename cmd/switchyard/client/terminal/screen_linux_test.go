@@ -27,7 +27,7 @@ func text(lines ...string) (page []Line) {
 	return page
 }
 
-// Pages stand in each other's place, and the terminal is afterwards what it was.
+// Pages replace each other, and the terminal is afterwards what it was.
 func TestScreen(t *testing.T) {
 	p := pty.Open(t, 20, 5)
 	before := p.Modes()

@@ -82,7 +82,7 @@ function pairs(r, audit) {
 
 const verbs = [
   { verb: 'promote', title: 'Promote', help: 'The next step, now. Budgets still hold.', offered: (r) => r.stage },
-  { verb: 'pause', title: 'Pause', help: 'The share stays, and the time stands. Budgets still hold.', offered: (r) => r.stage && !r.stage.paused },
+  { verb: 'pause', title: 'Pause', help: 'The share stays, and the time stops. Budgets still hold.', offered: (r) => r.stage && !r.stage.paused },
   { verb: 'resume', title: 'Resume', help: 'The time continues.', offered: (r) => r.stage?.paused },
   { verb: 'rollback', title: 'Roll back', help: 'The previous policy is in force again, at once.', offered: (r) => !r.killed && (r.stage || r.previous.length) },
   { verb: 'retry', title: 'Retry', help: 'What was rolled back is let in again, and what the configuration names is loaded.', offered: (r) => !r.killed && r.held.length },

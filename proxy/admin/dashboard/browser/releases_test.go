@@ -30,7 +30,7 @@ func (t *tenant) atOnce() object {
 		"outdated_peers": 0, "reconnecting": false}
 }
 
-// begin makes release 12 of the tenant stand at the second of three stages.
+// begin puts release 12 of the tenant at the second of three stages.
 func (t *tenant) begin() {
 	step := func(state string, share float64) object { return object{"state": state, "share": share} }
 	budget := func(name string, used, allowed, ratio float64) object {
