@@ -53,7 +53,7 @@ func (c *Cursor) Quoted() (text string, closed bool) {
 	closed = c.At < len(c.Text)
 	c.Pass(len(end))
 	for i := 0; i < 2 && len(end) == 3 && c.Peek() == quote[0]; i++ {
-		c.Pass(1) // up to two quotes may stand before the closing three
+		c.Pass(1) // up to two quotes may precede the closing three
 	}
 	return c.Text[begun:c.At], closed
 }
