@@ -357,7 +357,7 @@ func TestCloseEndsCaptures(t *testing.T) {
 func TestStalledCaptureIsCutOff(t *testing.T) {
 	t.Parallel()
 	f := start(t, 500*time.Millisecond)
-	conn := f.stall("/api/v1/capture?bodies=true", f.captures)
+	conn := f.stall("/api/v1/capture?bodies=true", f.captures, 1<<20) // what the kernel still holds is read below
 	m := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 60_000)), 4)
 	f.await("it is cut off", func() bool {
 		f.hub.Handle(f.peer.Seat, m)

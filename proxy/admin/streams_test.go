@@ -21,8 +21,9 @@ import (
 	"switchyard/proxy/admin/api"
 )
 
-// stall opens a stream and takes nothing of it. Like ask, it tries again after a request that came too late.
-func (f *fixture) stall(path string, streams semaphore) (conn net.Conn) {
+// stall opens a stream and takes nothing of it but what a buffer of that many bytes holds. Like ask, it
+// tries again after a request that came too late.
+func (f *fixture) stall(path string, streams semaphore, buffer int) (conn net.Conn) {
 	f.Helper()
 	var sent time.Time
 	f.await(path+" is open", func() bool {
@@ -32,7 +33,7 @@ func (f *fixture) stall(path string, streams semaphore) (conn net.Conn) {
 				f.Fatal(err)
 			}
 			f.Cleanup(func() { conn.Close() })
-			conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+			conn.(*net.TCPConn).SetReadBuffer(buffer)
 			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path)
 			sent = time.Now()
 		}
@@ -45,7 +46,7 @@ func (f *fixture) stall(path string, streams semaphore) (conn net.Conn) {
 func TestStalledEventsAreDropped(t *testing.T) {
 	t.Parallel()
 	f := start(t, 500*time.Millisecond)
-	f.stall("/api/v1/events", f.streams)
+	f.stall("/api/v1/events", f.streams, 4<<10)
 	long := strings.Repeat("x", keptText)
 	f.await("it is dropped", func() bool {
 		f.log.Info("long", "a", long, "b", long, "c", long, "d", long)
@@ -61,7 +62,7 @@ func TestStalledEventsAreDropped(t *testing.T) {
 // missed, and the hub continues. It measures the memory of the process, so no other test runs beside it.
 func TestStalledTapIsDropped(t *testing.T) {
 	f := start(t, 500*time.Millisecond)
-	f.stall("/api/v1/tap?bodies=true", f.taps)
+	f.stall("/api/v1/tap?bodies=true", f.taps, 4<<10)
 	before := memory()
 	m := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 8000)), 8)
 	sent := uint64(0)
