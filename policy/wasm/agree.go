@@ -39,7 +39,10 @@ const (
 	compareTime    = time.Second
 	compareShare   = 4
 	compareRestart = 8 // fresh instances after faults, which use much fuel
-	compareTimed   = 8 // questions between two readings of the clock, each of which costs about as much as one question
+	// A reading of the clock costs as much as a question that uses little fuel, so it comes only after
+	// several of those.
+	compareTimed  = 8
+	compareLittle = 2000 // units of fuel
 
 	agreedModules = 256 // that an engine remembers to have compared
 )
@@ -97,7 +100,10 @@ func (l *loader) compare(ctx context.Context, compiled, interpreted []byte) (c *
 		return c, err
 	}
 	until := l.used() + min(compareTime, l.engine.limits.LoadTime/compareShare)
-	c.expired = func() bool { return c.asked%compareTimed == 0 && l.used() >= until || ctx.Err() != nil }
+	c.expired = func() bool {
+		timed := c.asked%compareTimed == 0 || int64(l.engine.limits.Fuel)-c.left > compareLittle
+		return timed && l.used() >= until || ctx.Err() != nil
+	}
 	if err := c.restart(); err != nil {
 		return c, err
 	}
@@ -148,6 +154,7 @@ type comparison struct {
 	inspected             []pdu.Command    // for which classify asks for an inspection
 	verdicts              []policy.Verdict // of classify for these
 	asked                 int              // questions so far
+	left                  int64            // fuel after the last one
 }
 
 func (c *comparison) close() error {
@@ -222,6 +229,7 @@ func (c *comparison) ask(question func() string, call func(*instance) (policy.Ve
 		a[i] = callResult{v, int64(t.in.fuel.Get()), err}
 	}
 	compiled, interpreted := a[0], a[1]
+	c.left = compiled.fuel
 	switch {
 	case compiled.kind() == policy.FaultDepth || interpreted.kind() == policy.FaultDepth:
 		// Their stacks hold different numbers of frames.

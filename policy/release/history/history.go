@@ -42,6 +42,8 @@ const (
 	maxUnsaved = 100
 	// writeTime is how long Append waits for the disk.
 	writeTime = time.Second
+	// waits is the number of parts of that time. A process that stood still loses one part, not all.
+	waits = 20
 )
 
 // A History is the history in one folder. Any number of goroutines may use it. Only its writer waits

@@ -51,12 +51,12 @@ func (h *History) Append(e Entry, r Receipt, blobs ...[]byte) (Entry, error) {
 	if begin {
 		h.start(h.writeLoop)
 	}
-	limit := time.NewTimer(wait)
-	defer limit.Stop()
-	select {
-	case w := <-u.result:
-		return w.Entry, w.err
-	case <-limit.C:
+	for range waits {
+		select {
+		case w := <-u.result:
+			return w.Entry, w.err
+		case <-time.After(wait / waits):
+		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
