@@ -81,7 +81,7 @@ func TestStopDrains(t *testing.T) {
 
 // stalled returns a process with a peer that does not read.
 func stalled(t *testing.T, args ...string) *process {
-	p := start(t, t.TempDir(), args...)
+	p := start(t, t.TempDir(), append(args, "--set", "tenant.default.limits.lag_soft_time=10m")...)
 	stall(p)
 	return p
 }

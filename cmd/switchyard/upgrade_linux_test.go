@@ -114,23 +114,11 @@ func TestUpgradeOfALaggingPeer(t *testing.T) {
 	t.Parallel()
 	u := startUpgradable(t)
 	a, b := u.dial(), u.dial()
-	long, sent := pdutest.Raw(pdu.CID_MSG_DATA, 1, bytes.Repeat([]byte("x"), 100_000)), 0
-	eventually(t, func() bool {
-		a.say(long)
-		a.settle()
-		sent++
-		all, err := u.admin().Connections(t.Context(), nil, "lag", 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return all.Connections[0].Lag > 0
-	}, func() string { return "it does not lag" })
+	sent := u.lag(a, b, 300_000, 1)
 	if last := u.mustUpgrade(); last.Moved != 2 {
 		t.Errorf("%+v", last)
 	}
-	for range sent {
-		b.expect(long)
-	}
+	b.expect(sent...)
 	b.settle()
 }
 
