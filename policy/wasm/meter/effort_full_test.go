@@ -3,7 +3,7 @@
 package meter
 
 // generatedModules is how many modules TestRewrittenAgrees generates.
-const generatedModules = 1000
+const generatedModules = 400
 
 // allFrames makes TestStackIsBounded compile the frames that take long, too.
 const allFrames = true
