@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,7 +96,7 @@ func TestDonorIsSilent(t *testing.T) {
 		a := w.hub(1)
 		a.log.set(func() { a.log.mute = true })
 		b := w.start(2)
-		if err := b.tenant.Ready(); err == nil || err.Error() != "this hub is entering the cluster" {
+		if err := b.tenant.Ready(); err == nil || !strings.HasPrefix(err.Error(), "this hub is entering the cluster") {
 			t.Errorf("a hub that has not entered is ready, or says no proper reason: %v", err)
 		}
 		<-b.entered
