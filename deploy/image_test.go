@@ -64,7 +64,7 @@ func TestImage(t *testing.T) {
 
 	// That of the bus has the program, which starts with its own folder.
 	bus := strings.TrimSpace(execute(t, in("from", "yardbus")))
-	if out, err := in("run", bus, "--", "/yardbus", "--store", "/var/lib/yardbus", "--listen", "0.0.0.0:4222").CombinedOutput(); err == nil || !strings.Contains(string(out), "yardbus: --listen 0.0.0.0:4222 is no loopback address") {
+	if out, err := in("run", bus, "--", "/yardbus", "--store", "/var/lib/yardbus", "--listen", "0.0.0.0:4222").CombinedOutput(); err == nil || !strings.Contains(string(out), "yardbus: --listen 0.0.0.0:4222 is not a loopback address") {
 		t.Errorf("a listener without TLS: %v\n%s", err, out)
 	}
 

@@ -50,7 +50,7 @@ func seconds(t *testing.T, text string) time.Duration {
 	t.Helper()
 	found := span.FindStringSubmatch(text)
 	if found == nil {
-		t.Fatalf("%q is no time in s or min", text)
+		t.Fatalf("%q is not a time in s or min", text)
 	}
 	n, err := strconv.Atoi(found[1])
 	if err != nil {

@@ -33,7 +33,7 @@ func (e *EntryError) Error() string { return fmt.Sprintf("%s: %s; %s", e.Key, e.
 //	commands   commands and ranges, spelled as in routing tables
 //	otherwise  the action on a PDU whose verdict is not allowed; empty is drop
 //
-// An empty list is no limit. Without any limit the Effects are nil. An error unwraps to
+// An empty list means no limit. Without any limit the Effects are nil. An error unwraps to
 // every wrong entry, an *EntryError each.
 func ParseEffects(may, commands []string, otherwise string) (*Effects, error) {
 	p := effectsParser{Effects: new(Effects)}

@@ -135,9 +135,9 @@ may: unknown action "broadcast-all, log"; did you mean broadcast-all?
 may: unknown action "Close"; did you mean close?
 may: unknown handler "\xff"; handlers are online-user-info, user-status-update, role-set, users-status-request`},
 		{commands: []string{"CID_MSG_DTA", "0301", "9-8", "CID_MSG_DATA", "65536-CID_FILE_NOTIFI"}, want: `may_commands: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?
-may_commands: "0301" is no command id; is it 0x0301 or 301?
+may_commands: "0301" is not a command id; is it 0x0301 or 301?
 may_commands: the range 9-8 runs backwards; write 8-9
-may_commands: "65536" is no command id; ids go from 0x0000 to 0xffff
+may_commands: "65536" is not a command id; ids go from 0x0000 to 0xffff
 may_commands: unknown command "CID_FILE_NOTIFI"; did you mean CID_FILE_NOTIFY?`},
 		{otherwise: "unicast", want: "may_else: unicast cannot be done with just any PDU; write drop, consume, close, broadcast-except-sender or broadcast-all"},
 		{otherwise: "handle", want: "may_else: handle cannot be done with just any PDU; write drop, consume, close, broadcast-except-sender or broadcast-all"},
@@ -181,7 +181,7 @@ func FuzzAllows(f *testing.F) {
 		e := effects(t, may, commands, "close")
 		if v.Check() != nil {
 			allows(e, pdu.CommandID(command), v)
-			return // whatever it says of what is no verdict, it does not panic
+			return // whatever it says of what is not a verdict, it does not panic
 		}
 		want := v.Action() == Drop || modelAllows(may, v) && (commands == nil || lo <= command && command <= hi)
 		if got := allows(e, pdu.CommandID(command), v); got != want {

@@ -35,7 +35,7 @@ func TestRulePattern(t *testing.T) {
 	}
 	for _, text := range []string{"", "drp", "drop log", "drop,", "handle", "handle rol-set", "unicast", "unicast user", "unicast user x", "unicast fields", "unicast nobody", "drop, lgo", "drop, inspect-body", "unicast group", "unicast group A", "broadcast-all, also", "broadcast-all, also group"} {
 		if pattern.MatchString(text) {
-			t.Errorf("%q matches, and is no rule", text)
+			t.Errorf("%q matches, and is not a rule", text)
 		}
 	}
 }

@@ -73,7 +73,7 @@ type Grouper interface {
 	Groups() []Group
 }
 
-// GroupsOf returns the groups that p names; none if it is no Grouper.
+// GroupsOf returns the groups that p names; none if it is not a Grouper.
 func GroupsOf(p Policy) []Group {
 	if named, names := p.(Grouper); names {
 		return named.Groups()

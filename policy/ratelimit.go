@@ -15,7 +15,7 @@ type RateLimit struct {
 	Tenant Rate // of all peers of the tenant together
 }
 
-// A Rate is that of a token bucket, which begins full. The zero Rate is no limit.
+// A Rate is that of a token bucket, which begins full. The zero Rate means no limit.
 //
 //	limit 600/min per peer burst 20    Rate{PDUs: 600, Period: Minute, Burst: 20}
 //
@@ -64,7 +64,7 @@ func (l RateLimit) String() string {
 }
 
 // Within reports whether the other rate always lets through what r lets through. It is false if either
-// is no limit.
+// means no limit.
 func (r Rate) Within(other Rate) bool {
 	perMinute := func(r Rate) uint64 { return uint64(r.PDUs) * uint64(Minute.duration()/max(1, r.Period.duration())) }
 	return r != (Rate{}) && other != (Rate{}) && perMinute(r) <= perMinute(other) && r.Burst <= other.Burst
@@ -93,7 +93,7 @@ func (r Rate) check() error {
 }
 
 // ReadRate reads a rate as the guest's rate_limit returns it, in the layout of policy/abi. The word
-// 0 is no rate.
+// 0 means no rate.
 func ReadRate(word uint64) (r Rate, err error) {
 	if word == 0 {
 		return r, nil
@@ -125,7 +125,7 @@ type RateLimiter interface {
 	RateLimits() RateLimits
 }
 
-// RateLimitsOf returns the rate limits of a policy; none if it is no RateLimiter.
+// RateLimitsOf returns the rate limits of a policy; none if it is not a RateLimiter.
 func RateLimitsOf(p any) RateLimits {
 	if l, ok := p.(RateLimiter); ok {
 		return l.RateLimits()

@@ -24,12 +24,12 @@ import (
 // other. It is immutable but for the buckets.
 type limitSet struct {
 	all []countedLimit
-	// candidate is where in all the limits of a stage's candidate begin; len(all) if it is no stage.
+	// candidate is where in all the limits of a stage's candidate begin; len(all) if it is not a stage.
 	candidate int
 	// twin is, for each limit of a stage's stable generation, where the equal one of the candidate is
 	// in all, or -1.
 	twin []int
-	// own are the sets of a stage's generations. A set that is no stage has itself and nil.
+	// own are the sets of a stage's generations. A set that is not a stage has itself and nil.
 	own [2]*limitSet
 	// tenant is the buckets of the limits per tenant, indexed like all. It is replaced as a whole
 	// when a generation takes over from another.
@@ -54,7 +54,7 @@ func newLimitSet(limits RateLimits) *limitSet {
 	return plainSet(counted(limits), buckets)
 }
 
-// plainSet returns a set that is no stage.
+// plainSet returns a set that is not a stage.
 func plainSet(all []countedLimit, buckets []*bucket) *limitSet {
 	s := &limitSet{all: all, candidate: len(all)}
 	s.own[0] = s

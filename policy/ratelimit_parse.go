@@ -84,7 +84,7 @@ func ParseSpelled(text string) (v Verdict, l RateLimit, wrong *command.Problem) 
 	return v, l, wrong
 }
 
-// isHead reports whether the word begins an action or is a flag, so that it is no misspelt limit.
+// isHead reports whether the word begins an action or is a flag, so that it is not a misspelt limit.
 func isHead(word string) bool {
 	return slices.Contains(Actions[:], word) || flagOf(word) != 0
 }

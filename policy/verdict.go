@@ -77,7 +77,7 @@ func (v Verdict) PresenceHandler() uint32 {
 	return 0
 }
 
-// Target returns the group to which v sends, or 0 if it is no UNICAST to a group.
+// Target returns the group to which v sends, or 0 if it is not a UNICAST to a group.
 func (v Verdict) Target() Group {
 	if v.Action() != Unicast || v.Selector() != abi.ToGroup {
 		return 0
@@ -104,7 +104,7 @@ func UnicastTo(g Group) Verdict {
 }
 
 // GuestVerdict returns what the word of a guest means that has named these groups, or an error if
-// it is no verdict of ABI version 1.
+// it is not a verdict of ABI version 1.
 func GuestVerdict(word uint64, groups []Group) (Verdict, error) {
 	const known = abi.ActionMask | abi.FlagsMask | abi.SelectorMask<<abi.SelectorShift | abi.AlsoMask<<abi.AlsoShift | abi.LimitMask
 	named := word >> abi.AlsoShift & abi.AlsoMask

@@ -185,7 +185,7 @@ func parseTarget(selector string, words []string) (uint32, *command.Problem) {
 	}
 	n, ok := command.ParseNumber(words[0])
 	if !ok || n > 1<<32-1 {
-		return 0, problem("write a number from 0 to 4294967295", "%q is no %s's number", words[0], selector)
+		return 0, problem("write a number from 0 to 4294967295", "%q is not a %s's number", words[0], selector)
 	}
 	return uint32(n), nil
 }
@@ -214,7 +214,7 @@ func (p *verdictParser) parseField(word string) (int, *command.Problem) {
 	case ok && 1 <= n && n <= 31:
 		return int(n), nil
 	case command.IsNumeric(word):
-		return 0, problem("fields go from 1 to 31", "%q is no field that a verdict can name", word)
+		return 0, problem("fields go from 1 to 31", "%q is not a field that a verdict can name", word)
 	case p.number == nil:
 		return 0, problem("write the field's number, such as unicast fields 1", "the field %q is written by name", word)
 	}

@@ -131,7 +131,7 @@ func TestParseVerdictIsLenientAboutSpelling(t *testing.T) {
 	}
 }
 
-// Both readers refuse what is no verdict and say what to write instead. Where a rule has
+// Both readers refuse what is not a verdict and say what to write instead. Where a rule has
 // a message of its own, it is in the third column.
 func TestParseVerdictRefuses(t *testing.T) {
 	const (
@@ -153,11 +153,11 @@ func TestParseVerdictRefuses(t *testing.T) {
 		{"unicast selector-9", `unknown target "selector-9"; write unicast sender, session N, user N, fields F…, master, or group NAME`, ""},
 		{"unicast master 7", `unicast master takes nothing behind it, not "7"; flags come after a comma`, ""},
 		{"unicast session", "unicast session takes one number, not 0; write unicast session 7", ""},
-		{"unicast user bob", `"bob" is no user's number; write a number from 0 to 4294967295`, ""},
-		{"unicast user 4294967296", `"4294967296" is no user's number; write a number from 0 to 4294967295`, ""},
+		{"unicast user bob", `"bob" is not a user's number; write a number from 0 to 4294967295`, ""},
+		{"unicast user 4294967296", `"4294967296" is not a user's number; write a number from 0 to 4294967295`, ""},
 		{"unicast fields", "unicast fields names no field; write the numbers of the fields that hold users, such as unicast fields 1 2", ""},
-		{"unicast fields 0", `"0" is no field that a verdict can name; fields go from 1 to 31`, ""},
-		{"unicast fields 32", `"32" is no field that a verdict can name; fields go from 1 to 31`, ""},
+		{"unicast fields 0", `"0" is not a field that a verdict can name; fields go from 1 to 31`, ""},
+		{"unicast fields 32", `"32" is not a field that a verdict can name; fields go from 1 to 31`, ""},
 		{"unicast fields 3 1 3", "field 3 is named twice; keep one", ""},
 		{"unicast fields peer", `the field "peer" is written by name; write the field's number, such as unicast fields 1`, `no field "peer"; write 1`},
 		{"drop, ", "no flag is written behind a comma; remove the comma; " + flags + ", inspect-header, inspect-body",

@@ -78,7 +78,7 @@ func TestHealthChecksAreNoSessions(t *testing.T) {
 }
 
 // A peer that has sent nothing receives from the moment at which it connects, and what it did
-// not take is accounted for, although it was no session.
+// not take is accounted for, although it was not a session.
 func TestHealthChecksReceive(t *testing.T) {
 	inBubble(t, testLimits(), func(y bubble) {
 		check, abandoned := y.enterCounted()

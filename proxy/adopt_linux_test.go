@@ -235,7 +235,7 @@ func TestPresenceMoves(t *testing.T) {
 	}
 }
 
-// A connection whose peer has sent nothing is no session after a handover either, until its
+// A connection whose peer has sent nothing is not a session after a handover either, until its
 // peer sends something.
 func TestConnectionWithoutSessionMoves(t *testing.T) {
 	l := newLine(t, patient(testLimits()))

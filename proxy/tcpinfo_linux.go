@@ -64,7 +64,7 @@ func (p peerSocket) progress() (at progress, known bool) {
 
 // progressOf relies on the counters of bytes only while segments are in flight. The kernel counts a
 // segment as sent that a full queue of this machine has dropped, and counts it again when it sends
-// it once more, which is no retransmission.
+// it once more, which is not a retransmission.
 func progressOf(info *unix.TCPInfo) progress {
 	inFlight := uint64(0)
 	if info.Unacked > 0 {

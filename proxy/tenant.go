@@ -208,7 +208,7 @@ var (
 // Serve makes conn a peer of the tenant. If it returns nil, the tenant owns conn, serves
 // it in its own goroutines, and calls ended when the connection has ended. It was abandoned
 // if the peer closed it at once without having sent anything, as health checks do; it then
-// was no session. If Serve returns an error, conn still belongs to the caller, and ended is
+// was not a session. If Serve returns an error, conn still belongs to the caller, and ended is
 // not called.
 //
 // Serve waits while the tenant is frozen.

@@ -172,7 +172,7 @@ func (s *session) timeOut() {
 	s.Close(hub.WriteTimeout)
 }
 
-// setWriteDeadline makes a write fail that takes longer than timeout; 0 is no limit.
+// setWriteDeadline makes a write fail that takes longer than timeout; 0 means no limit.
 func (s *session) setWriteDeadline(timeout time.Duration) {
 	var until time.Time
 	if timeout > 0 {
@@ -195,7 +195,7 @@ func (s *session) sent(n int, now int64) {
 }
 
 // A boundedWriter is a connection whose Write gives up by itself, with the error
-// os.ErrDeadlineExceeded, once its peer has taken nothing for d; 0 is no limit. It gets
+// os.ErrDeadlineExceeded, once its peer has taken nothing for d; 0 means no limit. It gets
 // no write deadlines: a TLS connection is unusable after a Write that hit one, so only
 // the layer below TLS can tell a peer that takes little from one that takes nothing.
 type boundedWriter interface{ SetWriteTimeout(d time.Duration) }

@@ -70,7 +70,7 @@ func group(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// knownCommand refuses words that are no command, with the nearest one that is. It is the Args of
+// knownCommand refuses words that are not a command, with the nearest one that is. It is the Args of
 // commands that have others below them; cobra's own check would print the help text of the parent.
 func knownCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {

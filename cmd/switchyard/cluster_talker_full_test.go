@@ -45,7 +45,7 @@ type talker struct {
 	mu      sync.Mutex // guards what follows
 	heard   []event
 	answers [][]byte // users status responses
-	mayEnd  bool     // the end of the connection is no fault
+	mayEnd  bool     // the end of the connection is not a fault
 	ended   bool
 	late    bool // it has not heard everything since the accounts began
 	last    time.Time

@@ -27,7 +27,7 @@ func TestContributing(t *testing.T) {
 	})
 	for _, name := range regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(text, -1) {
 		if !strings.Contains(tests.String(), "\nfunc "+name[1]+"(") {
-			t.Errorf("CONTRIBUTING.md names %s, which is no test", name[1])
+			t.Errorf("CONTRIBUTING.md names %s, which is not a test", name[1])
 		}
 	}
 	installed := regexp.MustCompile(`missing\+=\((.*?)\)`).FindAllStringSubmatch(string(read(t, ".ci/run")), -1)

@@ -20,7 +20,7 @@ import (
 
 // demoHeader is the first line of a configuration that demo has written. A folder is known by it: no
 // other one is written to or removed.
-const demoHeader = "# Written by 'switchyard demo'. Saved changes take effect at once.\n"
+const demoHeader = "# Written with 'switchyard demo'. Saved changes take effect at once.\n"
 
 // usualAddresses are where a demo listens if nothing else does.
 type usualAddresses struct{ hub, admin string }
@@ -104,7 +104,7 @@ func (f *demoFolder) take() error {
 		return fmt.Errorf("%w: name another folder, or end the demo that runs in it", err)
 	}
 	entries, err := os.ReadDir(f.path)
-	before, unread := stablefile.Read(f.config(), 0, 1<<20) // which refuses what is no regular file
+	before, unread := stablefile.Read(f.config(), 0, 1<<20) // which refuses what is not a regular file
 	switch mode := info.Mode().Perm(); {
 	case err != nil:
 		err = fmt.Errorf("read the demo's folder: %w; name another", err)

@@ -130,7 +130,7 @@ var imports = []struct {
 	{
 		packages: []string{"cmd/switchyard/server", "cmd/switchyard/trust"},
 		not:      []string{module + "/cmd/switchyard/client/...", "github.com/spf13/cobra"},
-		because:  "the server is no client of itself, and knows no command line",
+		because:  "the server is not a client of itself, and knows no command line",
 	},
 	{
 		packages: []string{"cmd/switchyard/client/..."},

@@ -45,7 +45,7 @@ func writtenManual(t *testing.T) (folder string, commands []*cobra.Command) {
 
 func TestManualEscapes(t *testing.T) {
 	for text, want := range map[string]string{
-		".SH is no heading":       `\&.SH is no heading`,
+		".SH is not a heading":    `\&.SH is not a heading`,
 		"'quoted' at the start":   `\(aqquoted\(aq at the start`,
 		`a \n and "--x"`:          `a \en and \(dq\-\-x\(dq`,
 		"`name` ~ ^":              `\(ganame\(ga \(ti \(ha`,

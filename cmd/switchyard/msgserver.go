@@ -111,7 +111,7 @@ func readSome(name string) ([]byte, error) {
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, mostOfFile+1))
 	if err == nil && len(text) > mostOfFile {
-		err = fmt.Errorf("%s has more than %d bytes, so it is no msgserver.conf", name, mostOfFile)
+		err = fmt.Errorf("%s has more than %d bytes, so it is not a msgserver.conf", name, mostOfFile)
 	}
 	return text, err
 }

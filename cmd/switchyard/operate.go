@@ -128,7 +128,7 @@ func logLevelCommand(o *options, stdout io.Writer) *cobra.Command {
 		ValidArgsFunction: firstArgument(words(logLevels...)),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 && !slices.Contains(logLevels, args[0]) {
-				return usageError{fmt.Errorf("%q is no level; %s", args[0], suggest.Hint(args[0], logLevels, "write debug, info, warn or error"))}
+				return usageError{fmt.Errorf("%q is not a level; %s", args[0], suggest.Hint(args[0], logLevels, "write debug, info, warn or error"))}
 			}
 			o.chosen.operate = len(args) == 1
 			level, err := ask(o, c, serverError, func(ctx context.Context, conn *client.Client) (*api.LogLevel, error) {

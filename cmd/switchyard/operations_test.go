@@ -36,7 +36,7 @@ func TestAlertsHaveRunbooks(t *testing.T) {
 	}
 	for _, s := range sections {
 		if !slices.Contains(alerts, s) {
-			t.Errorf("%s has a section about %s, which is no alert", operations, s)
+			t.Errorf("%s has a section about %s, which is not an alert", operations, s)
 		}
 	}
 }

@@ -78,8 +78,8 @@ func expectEnd(t testing.TB, conn net.Conn) {
 	}
 }
 
-// readSaid reads one PDU that is no heartbeat. The hub sends one to a peer whenever the machine is so
-// busy that it has sent it nothing for long.
+// readSaid reads the next PDU and skips heartbeats. The hub sends a heartbeat to a peer that has been
+// sent nothing for a while, as happens on a busy machine.
 func readSaid(r io.Reader) ([]byte, error) {
 	for {
 		if p, err := readPDU(r); err != nil || !isHeartbeat(p) {

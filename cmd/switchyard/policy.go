@@ -115,7 +115,7 @@ func readConfig(arg string) ([]byte, error) {
 	}
 	var object map[string]any
 	if err := json.Unmarshal(text, &object); err != nil {
-		return nil, dataError{fmt.Errorf("configuration of the policy: %.100s is no JSON object: %w", arg, jsonFault(err))}
+		return nil, dataError{fmt.Errorf("configuration of the policy: %.100s is not a JSON object: %w", arg, jsonFault(err))}
 	}
 	return bytes.TrimSpace(text), nil
 }

@@ -111,7 +111,7 @@ func TestCasesOfATable(t *testing.T) {
 	}
 }
 
-// The difference of two tables with cases is known without traffic: other code is no difference, and
+// The difference of two tables with cases is known without traffic: other code is not a difference, and
 // another case is.
 func TestDiffOfCases(t *testing.T) {
 	t.Parallel()

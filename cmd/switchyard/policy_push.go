@@ -34,7 +34,7 @@ func policyPush(o *options, stdout, _ io.Writer) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			// A digest is the result of a push and cannot be its place.
 			if !strings.HasPrefix(args[1], "oci://") || strings.Contains(args[1], "@") {
-				return usageError{fmt.Errorf("%q is no place in a registry; write one such as oci://registry.example.org/acme/routes:stable", args[1])}
+				return usageError{fmt.Errorf("%q is not a place in a registry; write one such as oci://registry.example.org/acme/routes:stable", args[1])}
 			}
 			config, _, err := o.load()
 			if err != nil {

@@ -23,8 +23,8 @@ func TestPolicyPushRefuses(t *testing.T) {
 			t.Errorf("%q: %s; want %q", args, stderr, text)
 		}
 	}
-	push(exitUsage, "is no place in a registry", file, "https://127.0.0.1:1/routes.toml")
-	push(exitUsage, "is no place in a registry", file, "oci://127.0.0.1:1/routes@sha256:"+strings.Repeat("0", 64))
+	push(exitUsage, "is not a place in a registry", file, "https://127.0.0.1:1/routes.toml")
+	push(exitUsage, "is not a place in a registry", file, "oci://127.0.0.1:1/routes@sha256:"+strings.Repeat("0", 64))
 	push(exitUsage, "is shipped with Switchyard; name a file", "teamtalk", place)
 	push(exitUsage, "needs an ADDRESS", file)
 	push(exitConfig, "refused at the table gate", filepath.Join(dir, "bad.toml"), place)

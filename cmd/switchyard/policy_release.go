@@ -154,7 +154,7 @@ func awaited(r *api.Release, sum string) (bool, error) {
 	fits := func(p api.ReleasedPolicy) bool { return strings.HasPrefix(p.SHA256, sum) }
 	switch {
 	case slices.ContainsFunc(r.Held, fits):
-		return false, fmt.Errorf("policy %s was rolled back; let it in by 'switchyard policy retry'", sum)
+		return false, fmt.Errorf("policy %s was rolled back; let it in with 'switchyard policy retry'", sum)
 	case r.Killed:
 		return false, errors.New("the tenant's policy was killed; end that with 'switchyard policy revive'")
 	case r.InForce != nil && fits(*r.InForce):
@@ -222,7 +222,7 @@ func outdatedPeers(r *api.Release) string {
 	if r.Reconnecting {
 		return fmt.Sprintf("%d peers have yet to be closed, one per second, so that they reconnect", r.OutdatedPeers)
 	}
-	return fmt.Sprintf("%d peers announced their users to a policy that handled presence otherwise; let them reconnect by 'switchyard policy rollback --reconnect'", r.OutdatedPeers)
+	return fmt.Sprintf("%d peers announced their users to a policy that handled presence otherwise; let them reconnect with 'switchyard policy rollback --reconnect'", r.OutdatedPeers)
 }
 
 // stageOf describes how far a release is: "candidate v6 1fbdb280 at 10 % for 48s".

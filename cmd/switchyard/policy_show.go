@@ -62,7 +62,7 @@ func printTable(o *options, arg string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if m.Table == nil {
-		return dataError{fmt.Errorf("%s is no table but a module; leave out --table", arg)}
+		return dataError{fmt.Errorf("%s is not a table but a module; leave out --table", arg)}
 	}
 	_, err = stdout.Write(m.File)
 	return err

@@ -33,7 +33,7 @@ func policyKeygen(_ *options, stdout, _ io.Writer) *cobra.Command {
 		Short: "Make a key to sign policies with",
 		Long: "Make a key to sign policies with: the private one in FILE, to be kept secret, and the\n" +
 			"public one in FILE.pub, for signatures.keys. Existing files are not replaced.\n" +
-			"Keys made by 'openssl genpkey -algorithm ed25519' work as well.",
+			"Keys made with 'openssl genpkey -algorithm ed25519' work as well.",
 		Args: exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			id, err := provenance.WriteNewKey(args[0])

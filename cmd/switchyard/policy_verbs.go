@@ -120,7 +120,7 @@ func (v releaseVerb) result(result *api.Release) string {
 }
 
 // verbError returns the error of a request that the server did not carry out. That it does not fit
-// what is in force, or that the policy does not load, is no fault of the command line.
+// what is in force, or that the policy does not load, is not a fault of the command line.
 func verbError(err error) error {
 	return stateError(err, http.StatusConflict, http.StatusUnprocessableEntity)
 }

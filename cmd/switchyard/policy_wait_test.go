@@ -25,7 +25,7 @@ func TestWaitForPolicy(t *testing.T) {
 		says    string
 	}{
 		"done":            {[]api.Release{before, during, {InForce: &wanted}}, 0, ""},
-		"rolled back":     {[]api.Release{during, {InForce: &other, Held: []api.ReleasedPolicy{wanted}}}, 1, "was rolled back; let it in by 'switchyard policy retry'"},
+		"rolled back":     {[]api.Release{during, {InForce: &other, Held: []api.ReleasedPolicy{wanted}}}, 1, "was rolled back; let it in with 'switchyard policy retry'"},
 		"withdrawn":       {[]api.Release{before, during, withdrawn}, 1, "was withdrawn or superseded"},
 		"superseded":      {[]api.Release{during, {InForce: &other, Release: 8, Stage: stage(other)}}, 1, "was withdrawn or superseded"},
 		"upgraded":        {[]api.Release{during, before, during, {InForce: &wanted, Release: 7}}, 0, ""},

@@ -52,7 +52,7 @@ func TestReconnectAfterRollback(t *testing.T) {
 	r.sender.say(announced)
 	r.sender.wantUser(pb.UserStatType_USER_STATUS_OFFLINE)
 	r.command(0, "rollback", "--reason", "nobody is online")
-	r.expect("let peers reconnect by 'switchyard policy rollback --reconnect'", `"peers":2`)
+	r.expect("let peers reconnect with 'switchyard policy rollback --reconnect'", `"peers":2`)
 	if out := r.command(0, "status"); !strings.Contains(out, "tenant default: 2 peers announced their users to a policy that handled presence otherwise") {
 		t.Errorf("status: %s", out)
 	}

@@ -35,7 +35,7 @@ func replayCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 		Short: "Run policies over a capture and print what they would change",
 		Long: "Run policies over a capture and print what they would change.\n\n" +
 			"Each policy gets its own hub, with the peers of the capture. Verdicts are compared with those\n" +
-			"recorded and with those of the first policy. CAPTURE is a file made by 'switchyard capture',\n" +
+			"recorded and with those of the first policy. CAPTURE is a file made with 'switchyard capture',\n" +
 			"or - for standard input; a truncated one is replayed as far as it goes, with exit code 65.",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 2 {
@@ -75,7 +75,7 @@ func replayFile(path, tenant string, loaded ...*loadedPolicy) (*replay.Report, e
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
-			return nil, dataError{fmt.Errorf("open the capture: %w; make one by 'switchyard capture'", err)}
+			return nil, dataError{fmt.Errorf("open the capture: %w; make one with 'switchyard capture'", err)}
 		}
 		defer f.Close()
 		in = f

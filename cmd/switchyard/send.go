@@ -249,7 +249,7 @@ const mostPDU = 1 << 30
 //	the deadline or a signal, without --expect          0
 //	the deadline or a signal, with --expect             75
 //	the hub has closed the connection                   1
-//	bytes that are no PDU, or an answer in HTTP         69
+//	bytes that are not a PDU, or an answer in HTTP         69
 func (s *sendOptions) answers(ctx context.Context, conn net.Conn, begun time.Time, stdout, stderr io.Writer) error {
 	came := 0
 	for r := pdu.NewReader(conn, mostPDU); ; {
@@ -278,7 +278,7 @@ func (s *sendOptions) answers(ctx context.Context, conn net.Conn, begun time.Tim
 		case ctx.Err() != nil:
 			return nil
 		case came == 0 && s.answersHTTP(conn):
-			return unavailableError{fmt.Errorf("what listens at %s is no hub but an HTTP server, such as the admin interface; name a hub by --hub", conn.RemoteAddr())}
+			return unavailableError{fmt.Errorf("what listens at %s is not a hub but an HTTP server, such as the admin interface; name a hub by --hub", conn.RemoteAddr())}
 		case s.expect != "":
 			return notYetError{fmt.Errorf("%v did not come back within %v, %d other PDUs did; see the command in 'switchyard tap', or wait longer by --wait", s.awaited, s.wait, came)}
 		case came == 0:

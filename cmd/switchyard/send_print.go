@@ -24,11 +24,11 @@ type sentLine struct {
 	Length  uint32          `json:"length"` // in bytes, header included
 	Seq     uint16          `json:"seq"`
 	Body    json.RawMessage `json:"body,omitempty"`
-	Hex     string          `json:"hex,omitempty"` // a body that is no message of the command
+	Hex     string          `json:"hex,omitempty"` // a body that is not a message of the command
 }
 
 // print prints a PDU in one line. Another peer controls what is received, and the terminal must not
-// obey it. A body that is no message of its command is printed as hex digits, so that nothing is
+// obey it. A body that is not a message of its command is printed as hex digits, so that nothing is
 // hidden.
 func (s *sendOptions) print(w io.Writer, kind string, p []byte) error {
 	h, body := pdu.ParseHeader(p), p[pdu.HeaderLen:]

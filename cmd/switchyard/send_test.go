@@ -185,7 +185,7 @@ func TestSendToAnHTTPServer(t *testing.T) {
 	if exitCode(err) != exitUnavailable {
 		t.Errorf("exit code %d", exitCode(err))
 	}
-	says(t, fmt.Sprint(err), "is no hub but an HTTP server, such as the admin interface")
+	says(t, fmt.Sprint(err), "is not a hub but an HTTP server, such as the admin interface")
 }
 
 // An interrupt ends the wait, and is not told as the end of the time.

@@ -246,7 +246,7 @@ func TestReleaseWithoutItsStablePolicy(t *testing.T) {
 		t.Errorf("the last entry is %+v", e)
 	}
 
-	// It is no policy that was returned to, so peers are not closed in the place of a rollback.
+	// It is not a policy that was returned to, so peers are not closed in the place of a rollback.
 	if out := r.command(1, "rollback", "--reconnect"); !strings.Contains(out, "go back to policy "+sum("broadcast-all")[:8]) {
 		t.Errorf("rollback --reconnect: %s", out)
 	}

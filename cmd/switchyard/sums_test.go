@@ -52,7 +52,7 @@ func TestSumsAndFactsOfThePolicyInForce(t *testing.T) {
 		t.Errorf("the API has %+v", e)
 	}
 
-	write(t, path, "this is no table")
+	write(t, path, "this is not a table")
 	p.signal(syscall.SIGHUP)
 	p.expect("policy refused; keeping the one in force")
 	if e := latest(); e.State != api.Refused {

@@ -84,7 +84,7 @@ func (t *topOptions) check() error {
 func (t *topOptions) run(ctx context.Context, o *options, stdout io.Writer) error {
 	screen, isFile := stdout.(*os.File)
 	if !t.once && (!isFile || !terminal.Is(screen) || o.variable("TERM") == "dumb") {
-		return usageError{errors.New("standard output is no terminal to draw on; add --once to print tables")}
+		return usageError{errors.New("standard output is not a terminal to draw on; add --once to print tables")}
 	}
 	client, err := o.connect()
 	if err != nil {

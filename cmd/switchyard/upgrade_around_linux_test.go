@@ -112,7 +112,7 @@ func TestUpgradeUnderASupervisor(t *testing.T) {
 	}
 }
 
-// A policy that was killed stays so, also if the history of that was damaged, and one that was changed and not reloaded is no answer to the
+// A policy that was killed stays so, also if the history of that was damaged, and one that was changed and not reloaded is not an answer to the
 // question whether another program does the same.
 func TestUpgradeKeepsPolicies(t *testing.T) {
 	t.Parallel()

@@ -45,7 +45,7 @@ func watchFlag(c *cobra.Command, on *bool) {
 	c.Flags().BoolVar(on, "watch", false, "do it again whenever a file changes, until Ctrl-C")
 }
 
-// untilSignal watches until a signal, which is no error.
+// untilSignal watches until a signal, which is not an error.
 func (w watched) untilSignal(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -73,7 +73,7 @@ func (w watched) loop(ctx context.Context) error {
 		}
 		fmt.Fprintf(w.stderr, "watching %s; Ctrl-C ends it\n", quantity(uint64(len(files)), "file"))
 		var changed []string
-		// A listing without a change is no reason to run.
+		// A listing without a change is not a reason to run.
 		for changed == nil {
 			select {
 			case <-ctx.Done():
@@ -164,7 +164,7 @@ func policyFiles(arg string) ([]string, error) {
 	return files, err
 }
 
-// filesOf returns the files of a policy and further ones: of an argument that is no path, none.
+// filesOf returns the files of a policy and further ones: of an argument that is not a path, none.
 func filesOf(policy string, others ...string) ([]string, error) {
 	files, err := policyFiles(policy)
 	for _, name := range others {

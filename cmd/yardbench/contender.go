@@ -65,7 +65,7 @@ func otherContender(text string) (contender, error) {
 	name, command, found := strings.Cut(text, "=")
 	c := contender{name: name, command: strings.Fields(command)}
 	if !found || name == "" || len(c.command) == 0 || !strings.Contains(command, process.Address) && !strings.Contains(command, process.Port) {
-		return c, usageError{fmt.Errorf("--server %q is no server; write NAME=COMMAND, with %s where it takes the address to listen on", text, process.Address)}
+		return c, usageError{fmt.Errorf("--server %q is not a server; write NAME=COMMAND, with %s where it takes the address to listen on", text, process.Address)}
 	}
 	// The server runs in a temporary folder, so its path has to be absolute.
 	if strings.Contains(c.command[0], "/") {

@@ -76,7 +76,7 @@ func attackCommand(stdout io.Writer) *cobra.Command {
 // run builds and starts the hub, plays the soak against it, and stops it in any case.
 func (s *soak) run(ctx context.Context) error {
 	if s.duration < time.Second || s.quiet < time.Second {
-		return usageError{fmt.Errorf("%v and %v quiet are no soak; write at least 1s each", s.duration, s.quiet)}
+		return usageError{fmt.Errorf("%v and %v quiet are not a soak; write at least 1s each", s.duration, s.quiet)}
 	}
 	s.settle = min(2*time.Minute, s.duration/4)
 	root, err := repository(ctx)

@@ -118,9 +118,9 @@ func (s *settings) check() error {
 	case s.certificate == "" && s.ca != "":
 		return usage("--ca needs --certificate and --key")
 	case s.certificate == "" && !loopback(s.listen):
-		return usage("--listen %s is no loopback address, so hubs need TLS there: give --certificate and --key", s.listen)
+		return usage("--listen %s is not a loopback address, so hubs need TLS there: give --certificate and --key", s.listen)
 	case len(s.peers) > 0 && !loopback(s.peerListen) && (s.certificate == "" || s.ca == ""):
-		return usage("--peer-listen %s is no loopback address, so the servers need TLS there: give --certificate, --key and --ca", s.peerListen)
+		return usage("--peer-listen %s is not a loopback address, so the servers need TLS there: give --certificate, --key and --ca", s.peerListen)
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func loopback(address string) bool {
 func split(flag, address string) (host string, port int, err error) {
 	host, text, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", 0, usage("--%s %q is no address: write HOST:PORT", flag, address)
+		return "", 0, usage("--%s %q is not an address: write HOST:PORT", flag, address)
 	}
 	port, err = strconv.Atoi(text)
 	if err != nil || port < 1 || port > 65535 {

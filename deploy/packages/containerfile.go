@@ -112,7 +112,7 @@ func (r *recipe) copy(words []string) error {
 	return nil
 }
 
-// healthcheck reads options and the command in exec form. The result is no part of OCI's format,
+// healthcheck reads options and the command in exec form. The result is not part of OCI's format,
 // but of Docker's, which takes it from OCI images as well.
 func healthcheck(text string) (*v1.HealthConfig, error) {
 	options, command, _ := strings.Cut(text, "CMD ")

@@ -85,7 +85,7 @@ func TestSigners(t *testing.T) {
 	block := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	for name, text := range map[string]string{"empty": "", "no PEM": "secret", "ECDSA": block, "two": block + block} {
 		path := write(t, "key", text)
-		if _, err := readSigner(path); err == nil || !strings.HasPrefix(err.Error(), "KEY="+path+": it is no ed25519 private key in PEM; make one by 'switchyard policy keygen'") {
+		if _, err := readSigner(path); err == nil || !strings.HasPrefix(err.Error(), "KEY="+path+": it is not an ed25519 private key in PEM; make one with 'switchyard policy keygen'") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

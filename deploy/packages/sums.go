@@ -47,7 +47,7 @@ func readSigner(path string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("KEY: %w", err)
 	}
-	remedy := errors.New("it is no ed25519 private key in PEM; make one by 'switchyard policy keygen' or 'openssl genpkey -algorithm ed25519'")
+	remedy := errors.New("it is not an ed25519 private key in PEM; make one with 'switchyard policy keygen' or 'openssl genpkey -algorithm ed25519'")
 	block, rest := pem.Decode(text)
 	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
 		return nil, fmt.Errorf("KEY=%s: %w", path, remedy)

@@ -155,7 +155,7 @@ func compile(t *testing.T, name string) *jsonschema.Schema {
 	return s
 }
 
-// validate says what is wrong with a text: it is no TOML, or not what the schema wants.
+// validate says what is wrong with a text: it is not TOML, or not what the schema wants.
 func validate(s *jsonschema.Schema, text []byte) error {
 	var values map[string]any
 	if err := toml.Unmarshal(text, &values); err != nil {

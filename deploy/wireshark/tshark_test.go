@@ -255,7 +255,7 @@ func TestTCP(t *testing.T) {
 	}
 }
 
-// Bodies that are no Protobuf, of which some lengths end Wireshark's own dissector by a
+// Bodies that are not Protobuf, of which some lengths end Wireshark's own dissector by a
 // fault, are shown as bytes, however many there are.
 func TestDamagedBodies(t *testing.T) {
 	var segments [][]byte

@@ -32,7 +32,7 @@ type page struct {
 	target   string // its path in the site
 	title    string
 	text     []byte
-	tree     ast.Node // nil for a file that is no document
+	tree     ast.Node // nil for a file that is not a document
 	headings []heading
 	ids      map[string]bool // of the headings, for links to them
 }

@@ -100,7 +100,7 @@ func (s *site) render(p *page) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// listing returns the HTML of a file that is no document.
+// listing returns the HTML of a file that is not a document.
 func (p *page) listing() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "<h1>%s</h1>\n<pre><code>", html.EscapeString(p.title))

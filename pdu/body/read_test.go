@@ -218,7 +218,7 @@ func TestReadValues(t *testing.T) {
 		}
 	}
 	_, err := ReadValues(unhex(t, "0a 02 61 e9"), 1<<1)
-	check(t, "bytes that are no list", err, false)
+	check(t, "bytes that are not a list", err, false)
 	_, err = ReadValues(unhex(t, "0a 02 61 e9"), 1<<2)
 	check(t, "the same, not named", err, true)
 }

@@ -110,7 +110,7 @@ func shippedTable(name string) ([]byte, error) {
 		return text, nil
 	}
 	if name == unicast.Name {
-		return nil, &command.Problem{What: "this shipped policy is no table", Remedy: "extend " + teamtalk.Name + ", or a file that ends in .toml"}
+		return nil, &command.Problem{What: "this shipped policy is not a table", Remedy: "extend " + teamtalk.Name + ", or a file that ends in .toml"}
 	}
 	return nil, &command.Problem{What: "no table of that name is shipped",
 		Remedy: suggest.Hint(name, []string{teamtalk.Name}, fmt.Sprintf("extend %s, or a file, as in extends = %q", teamtalk.Name, name+".toml"))}

@@ -112,7 +112,7 @@ func TestExtendedTableRefused(t *testing.T) {
 		"bas.toml":    `did you mean base.toml?`,
 		"routs.toml":  `routs.toml; save it there, or name another table`,
 		"teamtalc":    `routes.toml:1: it extends "teamtalc": no table of that name is shipped; did you mean teamtalk?`,
-		"unicast":     `it extends "unicast": this shipped policy is no table; extend teamtalk, or a file that ends in .toml`,
+		"unicast":     `it extends "unicast": this shipped policy is not a table; extend teamtalk, or a file that ends in .toml`,
 		"folder.toml": "not a regular file but a directory",
 		"large.toml":  "too large",
 	} {

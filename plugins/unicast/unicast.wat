@@ -64,7 +64,7 @@
 
   ;; A chat goes to the holders of from_user_id and to_session_id, fields 1 and 2,
   ;; if its body says that it is a single one: msg_type, field 5, is there and 1 or 2
-  ;; wherever it is there. In a group's chat to_session_id is no user.
+  ;; wherever it is there. In a group's chat to_session_id is not a user.
   (func (export "inspect_body")
     (param $body i32) (param $size i32) (param i64 i64 i64 i64) (result i64)
     (local $end i32) (local $tag i64) (local $value i64) (local $single i32) (local $left i32)

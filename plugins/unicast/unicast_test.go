@@ -164,7 +164,7 @@ func TestREADME(t *testing.T) {
 		}
 	}
 	for row := range rows {
-		t.Errorf("README.md has a row for %s, which is no command", row)
+		t.Errorf("README.md has a row for %s, which is not a command", row)
 	}
 }
 

@@ -93,7 +93,7 @@ func (c Custom) id(word string) (pdu.CommandID, *Problem) {
 	}
 	id, remedy := ParseID(word)
 	if remedy != "" {
-		return 0, &Problem{fmt.Sprintf("%q is no command id", word), remedy}
+		return 0, &Problem{fmt.Sprintf("%q is not a command id", word), remedy}
 	}
 	return pdu.CommandID(id), nil
 }

@@ -26,15 +26,15 @@ func TestParse(t *testing.T) {
 		{"CID_VERY_OWN_THING", Range{}, `unknown command "CID_VERY_OWN_THING"; is it a custom one, which [commands] of the configuration names? Otherwise write its name as in docs/protocol.md, or its id, such as 0x0301`},
 		{"CID-MSG-DATA", Range{}, `unknown command "CID-MSG-DATA"; did you mean CID_MSG_DATA?`},
 		{" CID_MSG_DATA", Range{}, `unknown command " CID_MSG_DATA"; did you mean CID_MSG_DATA?`},
-		{"0301", Range{}, `"0301" is no command id; is it 0x0301 or 301?`},
-		{"65536", Range{}, `"65536" is no command id; ids go from 0x0000 to 0xffff`},
-		{"0x10000000000000000", Range{}, `"0x10000000000000000" is no command id; ids go from 0x0000 to 0xffff`},
-		{"0x", Range{}, `"0x" is no command id; write it as 0x0301 or as 769`},
+		{"0301", Range{}, `"0301" is not a command id; is it 0x0301 or 301?`},
+		{"65536", Range{}, `"65536" is not a command id; ids go from 0x0000 to 0xffff`},
+		{"0x10000000000000000", Range{}, `"0x10000000000000000" is not a command id; ids go from 0x0000 to 0xffff`},
+		{"0x", Range{}, `"0x" is not a command id; write it as 0x0301 or as 769`},
 		{"7-7", Range{}, `the range 7-7 is one command; write 7`},
 		{"9-8", Range{}, `the range 9-8 runs backwards; write 8-9`},
-		{"1-2-3", Range{}, `"2-3" is no command id; write it as 0x0301 or as 769`},
+		{"1-2-3", Range{}, `"2-3" is not a command id; write it as 0x0301 or as 769`},
 		{"CID_MSG_DATA-", Range{}, `unknown command ""; write its name as in docs/protocol.md, or its id, such as 0x0301`},
-		{"65536-CID_MSG_DTA", Range{}, `"65536" is no command id; ids go from 0x0000 to 0xffff
+		{"65536-CID_MSG_DTA", Range{}, `"65536" is not a command id; ids go from 0x0000 to 0xffff
 unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?`},
 	} {
 		got, problems := Parse(tt.word)

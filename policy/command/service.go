@@ -19,7 +19,7 @@ func Service(word string) (pdu.ServiceID, *Problem) {
 	}
 	id, remedy := ParseID(word)
 	if remedy != "" {
-		return 0, &Problem{fmt.Sprintf("%q is no service id", word), remedy}
+		return 0, &Problem{fmt.Sprintf("%q is not a service id", word), remedy}
 	}
 	return pdu.ServiceID(id), nil
 }

@@ -58,7 +58,7 @@ func ParseKeys(text []byte) ([]Key, error) {
 		parsed, err := x509.ParsePKIXPublicKey(b.Bytes)
 		public, ok := parsed.(ed25519.PublicKey)
 		if err != nil || !ok {
-			return nil, errors.New("a key that is not one of ed25519; make keys by 'switchyard policy keygen' or 'openssl genpkey -algorithm ed25519'")
+			return nil, errors.New("a key that is not one of ed25519; make keys with 'switchyard policy keygen' or 'openssl genpkey -algorithm ed25519'")
 		}
 		k, err := newKey(public)
 		if err != nil {
@@ -106,7 +106,7 @@ func ParseSigner(text []byte) (*Signer, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(blocks[0].Bytes)
 	private, ok := parsed.(ed25519.PrivateKey)
 	if err != nil || !ok {
-		return nil, errors.New("the private key is not one of ed25519; make one by 'switchyard policy keygen' or 'openssl genpkey -algorithm ed25519'")
+		return nil, errors.New("the private key is not one of ed25519; make one with 'switchyard policy keygen' or 'openssl genpkey -algorithm ed25519'")
 	}
 	return newSigner(private)
 }
@@ -143,9 +143,9 @@ func wrongBlock(b *pem.Block, want string) error {
 	case b.Type == publicBlock && want == privateBlock:
 		return errors.New("a public key cannot sign; name the private one")
 	case b.Type == "ENCRYPTED PRIVATE KEY":
-		return errors.New("the private key is encrypted; write it without a passphrase to a file of its own, by 'openssl pkey -in FILE'")
+		return errors.New("the private key is encrypted; write it without a passphrase to a file of its own, with 'openssl pkey -in FILE'")
 	}
-	return fmt.Errorf("it has a block that is no %s; make keys by 'switchyard policy keygen' or 'openssl genpkey -algorithm ed25519'", want)
+	return fmt.Errorf("it has a block other than a %s; make keys with 'switchyard policy keygen' or 'openssl genpkey -algorithm ed25519'", want)
 }
 
 // Generate makes a key and returns both halves in PEM: the private one as PKCS #8, the public

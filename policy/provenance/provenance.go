@@ -120,7 +120,7 @@ func Refuse(gate wasm.Gate, policy, remedy, format string, args ...any) *wasm.Ga
 func unsigned(policy string, r Rules) error {
 	switch {
 	case r.Required:
-		return Refuse(GateSignature, policy, "sign it by 'switchyard policy sign', or put its signature file beside it",
+		return Refuse(GateSignature, policy, "sign it with 'switchyard policy sign', or put its signature file beside it",
 			"it must be signed, and there is no %s", SignatureFile(Name(policy)))
 	case r.Floor > 0 && len(r.Keys) > 0:
 		return Refuse(GateVersion, policy, "put its signature file beside it; if it is to be unsigned from now on, remove it from versions.json in the folder signatures.state",

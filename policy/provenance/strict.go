@@ -82,7 +82,7 @@ func key(d *json.Decoder, fields []string, seen map[string]bool) error {
 	name, ok := t.(string)
 	switch {
 	case !ok:
-		return errors.New("it has a key that is no string")
+		return errors.New("it has a key that is not a string")
 	case seen[name]:
 		return errors.New("a key is there twice")
 	case len(fields) > 0 && !slices.Contains(fields, name):

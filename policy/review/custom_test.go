@@ -26,7 +26,7 @@ func TestCustomCommandsHaveRows(t *testing.T) {
 	if !strings.Contains(table.Asked(), "0x0020") {
 		t.Errorf("asked about %s", table.Asked())
 	}
-	// One that becomes known while a table is shown is no fault.
+	// One that becomes known while a table is shown is not a fault.
 	message.SetCustom([]pdu.Command{{Service: 0x30, ID: 0x3001, Name: "CID_MY_LATE"}}, nil)
 	if rows, changes := table.Rows(), Compare(table, table, false); len(rows) == 0 || len(changes) != 0 {
 		t.Errorf("%d rows, %d changes", len(rows), len(changes))

@@ -266,7 +266,7 @@ func TestMisroutingRulesAreWarnedOf(t *testing.T) {
 		"CID_MSG_DATA = 'unicast fields 2'":                                                      {"to_session_id"},
 		"CID_MSG_READ_NOTIFY = 'unicast fields session_id'":                                      {"CID_MSG_READ_NOTIFY", "session_id"},
 		"CID_BUDDY_LIST_REMOVE_SESSION_NOTIFY = 'unicast fields user_id session_id'":             {"session_id"},
-		"CID_MSG_DATA = 'unicast fields 3'":                                                      {"msg_id", "no user"},
+		"CID_MSG_DATA = 'unicast fields 3'":                                                      {"msg_id", "not a user"},
 		"CID_FILE_NOTIFY = 'unicast fields 31'":                                                  {"field 31", "does not have"},
 		"CID_MSG_DATA = 'unicast fields from_user_id'":                                           nil,
 		"CID_GROUP_CHANGE_MEMBER_NOTIFY = 'unicast fields 1 4 5'":                                nil,

@@ -12,13 +12,13 @@ import (
 	"switchyard/policy/abi"
 )
 
-// Warnings returns likely mistakes in the policy as a whole. They are no reason to refuse it: another
+// Warnings returns likely mistakes in the policy as a whole. They are not a reason to refuse it: another
 // hub or a later policy may supply what is missing. About commands that the guest inspects nothing is
 // known, so they silence a warning that they could contradict:
 //
 //	unicast user 7, and nothing handled by online-user-info     no user is ever known
 //	unicast master, and nothing handled by role-set             no peer is ever master
-//	unicast fields 2 of CID_MSG_DATA                            in a group chat that is no user
+//	unicast fields 2 of CID_MSG_DATA                            in a group chat that is not a user
 func (t *Table) Warnings() []string {
 	var asked, inspected bool
 	handled := make(map[uint32]bool)
@@ -84,7 +84,7 @@ func misroutedBy(c pdu.Command, n protoreflect.FieldNumber) string {
 		return fmt.Sprintf("%s is sent to the holders of %s, which is a user in single chats only: in group chats it is the group, so that they go to the user of the same number. "+
 			"Broadcast it, or inspect the type of the session, as the shipped policy unicast does", c.Name, field.Name())
 	case !strings.Contains(string(field.Name()), "user_id") && !strings.Contains(string(field.Name()), "member_id"):
-		return fmt.Sprintf("%s is sent to the holders of %s, which is no user", c.Name, field.Name())
+		return fmt.Sprintf("%s is sent to the holders of %s, which is not a user", c.Name, field.Name())
 	}
 	return ""
 }

@@ -79,7 +79,7 @@ func parseCondition(text, message string) (condition, *command.Problem) {
 	for part := range strings.SplitSeq(strings.Join(strings.Fields(text), " "), " and ") {
 		m := comparisonForm.FindStringSubmatch(part)
 		if m == nil {
-			return nil, &command.Problem{What: fmt.Sprintf("%q is no comparison", part), Remedy: writeComparison}
+			return nil, &command.Problem{What: fmt.Sprintf("%q is not a comparison", part), Remedy: writeComparison}
 		}
 		one, problem := parseComparison(m[1], m[2], m[3], message)
 		if problem != nil {
@@ -160,7 +160,7 @@ func parseValues(word string, values protoreflect.EnumValueDescriptors) (lo, hi 
 			if text == "" || strings.Contains(text, "-") { // of -1 and of 1-2-3
 				text = word
 			}
-			return 0, 0, &command.Problem{What: fmt.Sprintf("%q is no number", text), Remedy: suggest.Hint(text, namesOf(values), "write a number such as 17 or 0x11, or a range such as 1-2")}
+			return 0, 0, &command.Problem{What: fmt.Sprintf("%q is not a number", text), Remedy: suggest.Hint(text, namesOf(values), "write a number such as 17 or 0x11, or a range such as 1-2")}
 		}
 		if i == 0 {
 			lo = uint32(v)
@@ -187,7 +187,7 @@ func subjectField(subject, message string) (uint32, protoreflect.EnumValueDescri
 	if number, ok := strings.CutPrefix(subject, "field "); ok {
 		n, err := strconv.ParseUint(strings.TrimSpace(number), 10, 8)
 		if err != nil || n < 1 || n > 31 {
-			return 0, nil, &command.Problem{What: fmt.Sprintf("%q is no field number", number), Remedy: "fields have the numbers 1 to 31"}
+			return 0, nil, &command.Problem{What: fmt.Sprintf("%q is not a field number", number), Remedy: "fields have the numbers 1 to 31"}
 		}
 		return uint32(n), nil, nil
 	}

@@ -114,7 +114,7 @@ func TestCustomCommandsRefused(t *testing.T) {
 		"CID_MY_ORDER = 'unicast fields note'":                   `r.toml:2: my.Order has no field "note" that holds users; those that do are buyer, qty, friends`,
 		"0x0901 = 'drop'\nCID_MY_ORDER = 'drop'":                 `r.toml:3: CID_MY_ORDER names the same as 0x0901 on line 2; keep one`,
 		"[route.CID_MY_ORDER]\n'qtty = 1' = 'drop'\nelse='drop'": `r.toml:3: my.Order has no numeric field "qtty"; did you mean qty?`,
-		"[route.0x0901]\n'side = SEL' = 'drop'\nelse='drop'":     `r.toml:3: "SEL" is no number; did you mean SELL?`,
+		"[route.0x0901]\n'side = SEL' = 'drop'\nelse='drop'":     `r.toml:3: "SEL" is not a number; did you mean SELL?`,
 	} {
 		if _, err := Extend("r.toml", []byte("[route]\n"+src), noBase); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", src, err, want)

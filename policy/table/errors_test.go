@@ -41,13 +41,13 @@ x:8: unknown command "qwertz"; write its name as in docs/protocol.md, or its id,
 1_000 = "drop"
 -5 = "drop"
 `, `
-x:2: "0x10000" is no command id; ids go from 0x0000 to 0xffff
-x:3: "65536" is no command id; ids go from 0x0000 to 0xffff
-x:4: "99999999999999999999999" is no command id; ids go from 0x0000 to 0xffff
-x:5: "0301" is no command id; is it 0x0301 or 301?
-x:6: "0x" is no command id; write it as 0x0301 or as 769
-x:7: "0b11" is no command id; write it as 0x0301 or as 769
-x:8: "1_000" is no command id; write it as 0x0301 or as 769
+x:2: "0x10000" is not a command id; ids go from 0x0000 to 0xffff
+x:3: "65536" is not a command id; ids go from 0x0000 to 0xffff
+x:4: "99999999999999999999999" is not a command id; ids go from 0x0000 to 0xffff
+x:5: "0301" is not a command id; is it 0x0301 or 301?
+x:6: "0x" is not a command id; write it as 0x0301 or as 769
+x:7: "0b11" is not a command id; write it as 0x0301 or as 769
+x:8: "1_000" is not a command id; write it as 0x0301 or as 769
 x:9: unknown command "-5"; write its name as in docs/protocol.md, or its id, such as 0x0301`},
 	{"ranges", `[route]
 0x0720-0x0710 = "drop"
@@ -59,10 +59,10 @@ x:9: unknown command "-5"; write its name as in docs/protocol.md, or its id, suc
 `, `
 x:2: the range 0x0720-0x0710 runs backwards; write 0x0710-0x0720
 x:3: the range 0x0720-0x0720 is one command; write 0x0720
-x:4: "0x10000" is no command id; ids go from 0x0000 to 0xffff
+x:4: "0x10000" is not a command id; ids go from 0x0000 to 0xffff
 x:5: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?
 x:6: unknown command ""; write its name as in docs/protocol.md, or its id, such as 0x0301
-x:7: "2-3" is no command id; write it as 0x0301 or as 769`},
+x:7: "2-3" is not a command id; write it as 0x0301 or as 769`},
 	{"overlaps", `[route]
 0x0100-0x01ff = "drop"
 0x0300-0x03ff = "close"
@@ -123,7 +123,7 @@ x:2: unknown section "routes"; did you mean route?
 x:5: unknown section "servce"; did you mean service?
 x:7: unknown section "tenant"; the sections are [route], [service.SERVICE] and [from.GROUP]
 x:9: unknown service "SID_FIEL"; did you mean SID_FILE?
-x:11: "0x10000" is no service id; ids go from 0x0000 to 0xffff
+x:11: "0x10000" is not a service id; ids go from 0x0000 to 0xffff
 x:12: unknown service "nothing"; services are SID_LOGIN, SID_BUDDY_LIST, SID_MSG, SID_GROUP, SID_FILE, SID_SWITCH_SERVICE, SID_OTHER, SID_INTERNAL`},
 	{"sections of other types", `route = "drop"
 [[service]]
@@ -156,8 +156,8 @@ else = [
 ]
 `, `
 x:2: the rule CID_MSG_DATA is not a string; write CID_MSG_DATA = "ACTION"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close
-x:3: "unicast" is no comparison; write FIELD = NUMBER, as in "msg_type = 1-2" or "body-length > 4096"; comparisons are =, !=, <, <=, > and >=, and several are joined by and
-x:4: "unicast" is no comparison; write FIELD = NUMBER, as in "msg_type = 1-2" or "body-length > 4096"; comparisons are =, !=, <, <=, > and >=, and several are joined by and
+x:3: "unicast" is not a comparison; write FIELD = NUMBER, as in "msg_type = 1-2" or "body-length > 4096"; comparisons are =, !=, <, <=, > and >=, and several are joined by and
+x:4: "unicast" is not a comparison; write FIELD = NUMBER, as in "msg_type = 1-2" or "body-length > 4096"; comparisons are =, !=, <, <=, > and >=, and several are joined by and
 x:5: the rule else is not a string; write else = "ACTION"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close`},
 	{"actions", `[route]
 1 = "brodcast-all"
@@ -190,7 +190,7 @@ x:2: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?
 x:2: unknown action "brodcast-all"; did you mean broadcast-all?
 x:3: unknown command "CID_MSG_DAT"; did you mean CID_MSG_DATA?
 x:3: unknown flag "lgo"; did you mean log?
-x:4: "0x10000" is no command id; ids go from 0x0000 to 0xffff
+x:4: "0x10000" is not a command id; ids go from 0x0000 to 0xffff
 x:4: the rule 0x10000 is not a string; write 0x10000 = "ACTION"; actions are drop, consume, handle, unicast, broadcast-except-sender, broadcast-all, close
 x:5: the range 0x0009-0x0001 runs backwards; write 0x0001-0x0009
 x:5: not-sender does nothing with drop; it goes with unicast; remove it
@@ -227,9 +227,9 @@ x:4: unknown target "to"; write unicast sender, session N, user N, fields F…, 
 x:5: unicast sender takes nothing behind it, not "7"; flags come after a comma
 x:6: unicast session takes one number, not 0; write unicast session 7
 x:7: unicast user takes one number, not 2; write unicast user 7
-x:8: "bob" is no user's number; write a number from 0 to 4294967295
-x:9: "4294967296" is no user's number; write a number from 0 to 4294967295
-x:10: "-1" is no session's number; write a number from 0 to 4294967295`},
+x:8: "bob" is not a user's number; write a number from 0 to 4294967295
+x:9: "4294967296" is not a user's number; write a number from 0 to 4294967295
+x:10: "-1" is not a session's number; write a number from 0 to 4294967295`},
 	{"fields", `[route]
 1 = "unicast fields"
 2 = "unicast fields 0"
@@ -244,8 +244,8 @@ else = "unicast fields user_id"
 0x0601 = "unicast fields msg_id"
 `, `
 x:2: unicast fields names no field; write the numbers of the fields that hold users, such as unicast fields 1 2
-x:3: "0" is no field that a verdict can name; fields go from 1 to 31
-x:4: "32" is no field that a verdict can name; fields go from 1 to 31
+x:3: "0" is not a field that a verdict can name; fields go from 1 to 31
+x:4: "32" is not a field that a verdict can name; fields go from 1 to 31
 x:5: field 1 is named twice; keep one
 x:6: field 2 is named twice; keep one
 x:7: IM.Message.IMMsgDataReadNotify has no field "usr_id" that holds users; did you mean user_id?

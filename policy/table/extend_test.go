@@ -172,7 +172,7 @@ func TestExtendRefuses(t *testing.T) {
 		"extends = 'x.toml'":                      `dir/x.toml:1: it extends "x.toml", which extends this table: x.toml, x.toml; remove one of these, so that the last one extends no other`,
 		"extends = 'a.toml'":                      `dir/b.toml:1: it extends "a.toml", which extends this table: a.toml, b.toml, a.toml; remove one of these, so that the last one extends no other`,
 		"extends = 'deep0.toml'":                  `dir/deep7.toml:1: it extends "deep8.toml", and more than 8 tables would extend one another; put the rules of some of them into one`,
-		"extends = 'config.toml'":                 `dir/config.toml:1: neither [route], [service.SERVICE] nor [from.GROUP] is there: this is no routing table; write sections as [route] and rules as COMMAND = "action"`,
+		"extends = 'config.toml'":                 `dir/config.toml:1: neither [route], [service.SERVICE] nor [from.GROUP] is there: this is not a routing table; write sections as [route] and rules as COMMAND = "action"`,
 		"extends = 'empty.toml'":                  `dir/empty.toml:1: the table has no rule; write at least [route] and else = "drop, log"`,
 		"extends = 'bad.toml'\n[route]\nq='drop'": "dir/x.toml:3: unknown command \"q\"; write its name as in docs/protocol.md, or its id, such as 0x0301\n" + `dir/bad.toml:2: unknown command "CID_MSG_DTA"; did you mean CID_MSG_DATA?`,
 		"extends = 'ranges.toml'\n[route]\n0x0780-0x0800 = 'drop'":     `dir/x.toml:3: the range 0x0780-0x0800 overlaps 0x0700-0x07ff on line 3 of ranges.toml, and neither holds the other; part them, or put one inside the other`,
@@ -180,7 +180,7 @@ func TestExtendRefuses(t *testing.T) {
 		"extends = 'many.toml'\n[route]\n0xffff = 'drop'":              `dir/x.toml:1: the table and what it extends have 4098 rules, the maximum is 4096 rules; write ranges, such as 0x0720-0x072f`,
 		"[route]\nextends = 'a.toml'":                                  `dir/x.toml:2: unknown command "extends"; write it above the first section`,
 		"extend = 'a.toml'\n[route]\nelse='drop'":                      `dir/x.toml:1: extend is outside of a section; did you mean extends?`,
-		"extends = 'a.toml'\nsecret = 'x'":                             `dir/x.toml:1: neither [route], [service.SERVICE] nor [from.GROUP] is there: this is no routing table; write sections as [route] and rules as COMMAND = "action"`,
+		"extends = 'a.toml'\nsecret = 'x'":                             `dir/x.toml:1: neither [route], [service.SERVICE] nor [from.GROUP] is there: this is not a routing table; write sections as [route] and rules as COMMAND = "action"`,
 	} {
 		_, err := Extend("dir/x.toml", []byte(src), from(files))
 		if err == nil || err.Error() != want {

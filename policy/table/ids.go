@@ -22,7 +22,7 @@ func (p *parser) command(key toml.Key, word string) (pdu.CommandID, bool) {
 }
 
 // customName notes that the table depends on the configuration if the word names a custom command. A table
-// that comes alone must not: a sum or a signature is about its text only. Other words are no problem.
+// that comes alone must not: a sum or a signature is about its text only. Other words are not a problem.
 func (p *parser) customName(word string) *command.Problem {
 	c, ok := pdu.CommandByName(word)
 	if !ok || !c.ID.IsCustom() {

@@ -42,7 +42,7 @@ func TestRowsThatNeverDecide(t *testing.T) {
 	}
 }
 
-// Rows of a base that the table replaces are no mistake.
+// Rows of a base that the table replaces are not a mistake.
 func TestRowsOfABaseThatNeverDecide(t *testing.T) {
 	base := from(map[string]string{"b.toml": "[route]\n0x0301-0x0302 = 'drop'\n[route.CID_MSG_DATA_ACK]\n'body-length=1'='drop'\n'body-length=0x1'='drop'\nelse='drop'"})
 	table, err := Extend("x", []byte("extends='b.toml'\nroute.CID_MSG_DATA='drop'"), base)

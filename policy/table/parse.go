@@ -87,7 +87,7 @@ func (p *parser) read(src []byte) {
 // keys reads every section and rule in the order of the text.
 func (p *parser) keys() {
 	if p.isForeign() {
-		p.fault(p.doc.Keys[0].Line, "neither [route], [service.SERVICE] nor [from.GROUP] is there: this is no routing table", writeRules)
+		p.fault(p.doc.Keys[0].Line, "neither [route], [service.SERVICE] nor [from.GROUP] is there: this is not a routing table", writeRules)
 		return
 	}
 	seen := map[string]bool{}

@@ -48,7 +48,7 @@ func (p *parser) verdict(key toml.Key, message string) (decision, bool) {
 	return d, problem == nil
 }
 
-// parseDecision reads a row. The limit is cut out first, as it is no part of a verdict but of the table
+// parseDecision reads a row. The limit is cut out first, as it is not part of a verdict but of the table
 // around it:
 //
 //	"unicast fields to_user_id, limit 5/s per peer, log"

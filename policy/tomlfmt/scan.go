@@ -13,7 +13,7 @@ import (
 //	# chats                      remark  comment "# chats"
 //	CID_MSG_DATA='drop'          entry   key "CID_MSG_DATA", value "'drop'"
 //
-// It is no parser: of a number it knows only where that ends, so TOML's values need no rules here.
+// It is not a parser: of a number it knows only where that ends, so TOML's values need no rules here.
 // failed is set if the scanner does not understand the text; the caller then leaves the file as it is.
 // After a failure the methods return what they like, but still end.
 type scanner struct {

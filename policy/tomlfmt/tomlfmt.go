@@ -25,7 +25,7 @@ import (
 )
 
 // Format returns the text in its one form. Format of that is the same. The error is a
-// *tomlpos.SyntaxError if the text is no TOML.
+// *tomlpos.SyntaxError if the text is not TOML.
 func Format(text string) (string, error) {
 	before, err := tomlpos.Scan([]byte(text)).Decode()
 	if err != nil {

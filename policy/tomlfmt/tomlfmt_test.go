@@ -39,7 +39,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// What is no TOML is refused with its line.
+// What is not TOML is refused with its line.
 func TestFormatOfNoTOML(t *testing.T) {
 	for text, want := range map[string]string{"a = 1\nb = \n": "line 2", "[a\n": "line 1", "a = \"x\n": "line 1", "a=1\na=2\n": "twice", "x = [1\n": "line"} {
 		if got, err := Format(text); err == nil || !strings.Contains(err.Error(), want) {

@@ -117,7 +117,7 @@ func (s *scanner) note(p place, as role) {
 }
 
 // header reads [name] or [[name]] and returns the table that it opens, or the one that
-// was open if it is no header.
+// was open if it is not a header.
 func (s *scanner) header(open place) place {
 	s.accept('[')
 	isList := s.Peek() == '[' && s.accept('[')

@@ -22,7 +22,7 @@ func TestOddCustomSections(t *testing.T) {
 		"empty name":           section("\x00"),
 		"name too long":        section("\x09a"),
 		"endless length":       section("\xff\xff\xff\xff\xff\xff"),
-		"name is no UTF-8":     section("\x02\xff\xfe"),
+		"name is not UTF-8":    section("\x02\xff\xfe"),
 		"only the name":        section(names),
 		"names truncated":      section(names, "\x01\x05\x01"),
 		"names of no UTF-8":    section(names, "\x01\x05\x01\x00\x02\xff\xfe"),

@@ -54,7 +54,7 @@ func checkKeys(d *json.Decoder, known []string) error {
 	if t, err := d.Token(); err != nil {
 		return err
 	} else if t != json.Delim('{') {
-		return errors.New("it is no JSON object")
+		return errors.New("it is not a JSON object")
 	}
 	seen := make(map[string]bool)
 	for d.More() {

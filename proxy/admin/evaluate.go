@@ -116,7 +116,7 @@ func wholePDU(text string) ([]byte, error) {
 		return nil, fmt.Errorf("hex: %w", err)
 	}
 	if len(p) < pdu.HeaderLen {
-		return nil, fmt.Errorf("hex: %d bytes are no PDU; a header alone has %d", len(p), pdu.HeaderLen)
+		return nil, fmt.Errorf("hex: %d bytes are not a PDU; a header alone has %d", len(p), pdu.HeaderLen)
 	}
 	if h := pdu.ParseHeader(p); int(h.Length) != len(p) {
 		return nil, fmt.Errorf("hex: the header says %d bytes, and there are %d; write one whole PDU", h.Length, len(p))

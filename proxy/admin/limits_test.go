@@ -67,7 +67,7 @@ func TestBadBodies(t *testing.T) {
 	}{
 		{"/api/v1/evaluate", kind, strings.NewReader(""), 400, "not what it should be"},
 		{"/api/v1/evaluate", kind, strings.NewReader("["), 400, "not what it should be"},
-		{"/api/v1/evaluate", kind, strings.NewReader("null"), 400, "no JSON object"},
+		{"/api/v1/evaluate", kind, strings.NewReader("null"), 400, "not a JSON object"},
 		{"/api/v1/evaluate", kind, strings.NewReader(`{"pdu":"00"}`), 400, `unknown key "pdu"; known here: tenant, hex, command`},
 		{"/api/v1/evaluate", kind, strings.NewReader(`{"Command":"CID_MSG_DATA"}`), 400, `unknown key "Command"; did you mean command?`},
 		{"/api/v1/evaluate", kind, strings.NewReader(`{"tenant":"a","tenant":"default"}`), 400, "the key tenant is there twice; keep one"},
@@ -102,7 +102,7 @@ func TestBadBodies(t *testing.T) {
 	}
 }
 
-// What is no request, or one without end, is cut off without harm.
+// What is not a request, or one without end, is cut off without harm.
 func TestMalformedRequests(t *testing.T) {
 	t.Parallel()
 	f, hasty := start(t, patient), start(t, 100*time.Millisecond)

@@ -89,7 +89,7 @@ func (d *description) check(schema, value any, at string) (faults []string) {
 	switch v := value.(type) {
 	case string:
 		if _, err := time.Parse(time.RFC3339Nano, v); s["format"] == "date-time" && err != nil {
-			fault("%q is no time", v)
+			fault("%q is not a time", v)
 		}
 	case []any:
 		for i, member := range v {
@@ -173,7 +173,7 @@ func TestCheckNotices(t *testing.T) {
 		{"Policy", `{"name":"x","sha256":"y","more":1}`, "the schema does not have it"},
 		{"Tenant", `{"dropped":{"policy":"many"}}`, "is of type string"},
 		{"Snapshot", `{"latency":{"p50":1}}`, "has no p99"},
-		{"Snapshot", `{"time":"noon"}`, "is no time"},
+		{"Snapshot", `{"time":"noon"}`, "is not a time"},
 		{"TapLine", `{"kind":"other"}`, "is none of"},
 	} {
 		var value any

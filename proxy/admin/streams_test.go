@@ -239,7 +239,7 @@ func TestTogether(t *testing.T) {
 			}
 			defer response.Body.Close()
 			text, err := io.ReadAll(response.Body)
-			// The exchanged policies are no guests, so they cannot be explained.
+			// The exchanged policies are not guests, so they cannot be explained.
 			if response.StatusCode != 200 && response.StatusCode != 429 && response.StatusCode != 404 || err != nil {
 				t.Errorf("%s: %d %s, %v", v.path, response.StatusCode, text, err)
 			}

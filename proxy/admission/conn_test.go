@@ -95,7 +95,7 @@ func TestEachWriteHasTheTime(t *testing.T) {
 	})
 }
 
-// A timeout of 0 is no timeout, even after another one.
+// A timeout of 0 means no timeout, even after another one.
 func TestNoTimeout(t *testing.T) {
 	inBubble(t, takes(10, 100*timeout, 2), func(t *testing.T, p *progressConn) {
 		write(p, 10).expect(t, 10, nil, 100*timeout)

@@ -358,7 +358,7 @@ func TestHeaderFromElsewhere(t *testing.T) {
 	}
 }
 
-// A proxy that checks the port for itself is no peer, whether or not its own address may
+// A proxy that checks the port for itself is not a peer, whether or not its own address may
 // connect. It gets no answer and is not waited for.
 func TestProxyChecks(t *testing.T) {
 	for name, o := range map[string]Options{

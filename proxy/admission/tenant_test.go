@@ -76,7 +76,7 @@ func TestPeersMeet(t *testing.T) {
 	hears(t, over, message("plainly"))
 
 	// A session over TLS ends gracefully, too: the last bytes arrive.
-	io.WriteString(over, message("last words")+"\x00\x00\x00\x01 is no length")
+	io.WriteString(over, message("last words")+"\x00\x00\x00\x01 is not a length")
 	hears(t, direct, message("last words"))
 	if rest, err := io.ReadAll(over); err != nil || len(rest) > 0 {
 		t.Errorf("read %q (%v), want the end", rest, err)

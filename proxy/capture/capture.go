@@ -131,7 +131,7 @@ func (r *Record) parse(packet []byte, length uint32) error {
 		return fmt.Errorf("a packet of %d bytes, where a record has at least %d", len(packet), overhead)
 	}
 	if string(packet[:len(prefix)]) != prefix {
-		return fmt.Errorf("a packet that is no record of Switchyard's: it begins with %x", packet[:len(prefix)])
+		return fmt.Errorf("a packet that is not a record of Switchyard's: it begins with %x", packet[:len(prefix)])
 	}
 	info := packet[len(prefix):overhead]
 	if info[0] != infoVersion {

@@ -171,7 +171,7 @@ func TestCut(t *testing.T) {
 			}
 		case n < 12:
 			if !errors.As(err, &format) || format.Cut {
-				t.Fatalf("%d bytes: %v, want that it is no capture", n, err)
+				t.Fatalf("%d bytes: %v, want that it is not a capture", n, err)
 			}
 		default:
 			if !errors.As(err, &format) || !format.Cut || !ends[int(format.Offset)] || format.Offset > int64(n) {
@@ -283,7 +283,7 @@ func TestDamage(t *testing.T) {
 		{"time", set(packet+12, 0xff), packet, "seconds after 1970"},
 		{"kept beyond the block", set(packet+20, 0, 0, 0xff, 0xff), packet, "in a block with room for"},
 		{"more kept than there was", set(packet+24, 0, 0, 0, 1), packet, "a packet of 1 bytes"},
-		{"another dissector", set(packet+32, 'x'), packet, "no record of Switchyard's"},
+		{"another dissector", set(packet+32, 'x'), packet, "not a record of Switchyard's"},
 		{"version of the record", set(packet+28+20, 9), packet, "a record of version 9"},
 		{"kind", set(packet+28+21, 9), packet, "unknown kind 9"},
 		{"fault", set(packet+28+23, 99), packet, "unknown fault 99"},

@@ -92,7 +92,7 @@ func TestParseField(t *testing.T) {
 		"CID_MSG_DAT.msg_data":          "did you mean CID_MSG_DATA",
 		"CID_MSG_DATA.msg_data.further": "goes deeper",
 		"0x0999.a":                      "write 0x0999.*",
-		"0x10999.*":                     "is no command id",
+		"0x10999.*":                     "is not a command id",
 		".x":                            "unknown command",
 	} {
 		if _, err := ParseField(text); err == nil || !strings.Contains(err.Error(), want) {

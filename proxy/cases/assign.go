@@ -75,7 +75,7 @@ func parseValue(f protoreflect.FieldDescriptor, text string) (any, error) {
 			return text, nil
 		}
 	}
-	refused := &FieldError{What: fmt.Sprintf("%q is no value for %s, which is of type %s", text, f.Name(), typeOf(f)),
+	refused := &FieldError{What: fmt.Sprintf("%q is not a value for %s, which is of type %s", text, f.Name(), typeOf(f)),
 		Remedy: "write a number, true, [1, 2] for a list, {field=1} for a message"}
 	if strings.ContainsAny(text, "\r\n") {
 		return nil, refused

@@ -27,7 +27,7 @@ func (e *FieldError) Error() string { return e.What + "; " + e.Remedy }
 // them. It also returns the names of the required fields that are missing. The error is a
 // *FieldError.
 //
-// Missing fields are no error, as a case may be about a body that the original refuses. Fields
+// Missing fields are not an error, as a case may be about a body that the original refuses. Fields
 // are encoded in the order of their numbers, so equal fields give equal bytes.
 func Body(command pdu.CommandID, fields map[string]any) (body []byte, lacks []string, err error) {
 	t, err := messageOf(command)
@@ -54,7 +54,7 @@ func Body(command pdu.CommandID, fields map[string]any) (body []byte, lacks []st
 // messageOf returns the type of a command's message, or a *FieldError if the command has no fields.
 func messageOf(command pdu.CommandID) (protoreflect.MessageType, error) {
 	if _, ok := pdu.CommandByID(command); !ok {
-		return nil, &FieldError{What: fmt.Sprintf("%v is no command of the protocol, so its body has no fields", command), Remedy: "write the body as hex"}
+		return nil, &FieldError{What: fmt.Sprintf("%v is not a command of the protocol, so its body has no fields", command), Remedy: "write the body as hex"}
 	}
 	t := message.Type(command)
 	if t == nil {
@@ -133,7 +133,7 @@ func setMap(to protoreflect.Map, f protoreflect.FieldDescriptor, value any, path
 		at := append(path[:len(path):len(path)], text)
 		key, ok := keyOf(f.MapKey().Kind(), text)
 		if !ok {
-			return &FieldError{at, fmt.Sprintf("%q is no key of %s", text, f.Name()), fmt.Sprintf("its keys are of type %s", f.MapKey().Kind())}
+			return &FieldError{at, fmt.Sprintf("%q is not a key of %s", text, f.Name()), fmt.Sprintf("its keys are of type %s", f.MapKey().Kind())}
 		}
 		v, err := valueOf(f.MapValue(), func(protoreflect.FieldDescriptor) protoreflect.Value { return to.NewValue() }, value, at)
 		if err != nil {

@@ -61,10 +61,10 @@ func TestFieldsOfOwnMessages(t *testing.T) {
 		{"stock=1", "stock is a map, and no table; write stock = { KEY = VALUE, … }"},
 		{"stock=[{left=1}]", "stock is a map, and no table"},
 		{`parts={7={price=0.5,stock={x=1}}}`, `parts:{key:7 value:{price:0.5 stock:{key:"x" value:1}}}`},
-		{"parts={a={}}", `"a" is no key of parts; its keys are of type uint32`},
+		{"parts={a={}}", `"a" is not a key of parts; its keys are of type uint32`},
 		{"parts={7={prize=1}}", "did you mean price?"},
 		{`flags={true="y"}`, `flags:{key:true value:"y"}`},
-		{`flags={yes="y"}`, `"yes" is no key of flags`},
+		{`flags={yes="y"}`, `"yes" is not a key of flags`},
 	} {
 		fields, err := Assign(id, []string{c.field})
 		var body []byte

@@ -92,7 +92,7 @@ func (p *parser) list(t map[string]any, key string, list *[]string) []string {
 		*list = append(*list, text)
 	}
 	if !ok {
-		p.faultAt(key+" is no list of strings", fmt.Sprintf(`write %s = ["…", "…"]`, key), "case", "expect", key)
+		p.faultAt(key+" is not a list of strings", fmt.Sprintf(`write %s = ["…", "…"]`, key), "case", "expect", key)
 		return nil
 	}
 	return *list

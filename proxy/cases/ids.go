@@ -27,7 +27,7 @@ func readID[ID ~uint16](value any, what string, parse func(string) (ID, *command
 		return id, fieldError(problem)
 	}
 	if n < 0 || n > math.MaxUint16 {
-		return 0, &FieldError{What: fmt.Sprintf("%d is no %s id", n, what), Remedy: "ids go from 0x0000 to 0xffff"}
+		return 0, &FieldError{What: fmt.Sprintf("%d is not a %s id", n, what), Remedy: "ids go from 0x0000 to 0xffff"}
 	}
 	return ID(n), nil
 }

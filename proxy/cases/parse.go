@@ -198,7 +198,7 @@ func (p *parser) peersAt(path ...string) (peers []Peer) {
 		at := append(slices.Clone(path), name)
 		one, ok := table[name].(map[string]any)
 		if !ok {
-			p.faultAt(fmt.Sprintf("peer %s is no table", name), fmt.Sprintf("write %s = { users = [1, 2] }", name), at...)
+			p.faultAt(fmt.Sprintf("peer %s is not a table", name), fmt.Sprintf("write %s = { users = [1, 2] }", name), at...)
 			continue
 		}
 		p.unknown(one, PeerKeys, at...)
@@ -272,7 +272,7 @@ func (p *parser) body(table map[string]any, command pdu.CommandID, c *Case) (bod
 	if text, ok := p.text(table, "case", "hex"); ok {
 		b, err := Hex(text)
 		if err != nil {
-			p.faultAt("hex is no list of bytes: "+err.Error(), "write two hex digits for each byte", "case", "hex")
+			p.faultAt("hex is not a list of bytes: "+err.Error(), "write two hex digits for each byte", "case", "hex")
 		}
 		if written {
 			p.faultAt("the body is written twice, as fields and as hex", "keep one", "case", "hex")
@@ -303,7 +303,7 @@ func (p *parser) number(table map[string]any, name string, most, example int) in
 	}
 	n, ok := value.(int64)
 	if !ok || n < 0 || n > int64(most) {
-		p.faultAt(fmt.Sprintf("%s is no number from 0 to %d", name, most), fmt.Sprintf("write %s = %d", name, example), "case", name)
+		p.faultAt(fmt.Sprintf("%s is not a number from 0 to %d", name, most), fmt.Sprintf("write %s = %d", name, example), "case", name)
 		return 0
 	}
 	return int(n)
@@ -317,7 +317,7 @@ func (p *parser) wait(table map[string]any) time.Duration {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		p.faultAt(fmt.Sprintf("wait is no time: %q", text), `write wait = "20ms"`, "case", "wait")
+		p.faultAt(fmt.Sprintf("wait is not a time: %q", text), `write wait = "20ms"`, "case", "wait")
 		return 0
 	}
 	return d
@@ -329,7 +329,7 @@ func (p *parser) text(table map[string]any, path ...string) (string, bool) {
 	value, ok := table[name]
 	text, isText := value.(string)
 	if ok && !isText {
-		p.faultAt(fmt.Sprintf("%s is no string", name), fmt.Sprintf(`write %s = "…"`, name), path...)
+		p.faultAt(fmt.Sprintf("%s is not a string", name), fmt.Sprintf(`write %s = "…"`, name), path...)
 	}
 	return text, ok
 }
@@ -344,7 +344,7 @@ func (p *parser) table(path ...string) (map[string]any, bool) {
 	table, ok := v.(map[string]any)
 	if !ok {
 		name := path[len(path)-1]
-		p.faultAt(fmt.Sprintf("%s is no table", name), fmt.Sprintf("write %s = { … }", name), path...)
+		p.faultAt(fmt.Sprintf("%s is not a table", name), fmt.Sprintf("write %s = { … }", name), path...)
 	}
 	return table, ok
 }

@@ -143,7 +143,7 @@ func newCredentials(files Files, contents contents, now time.Time) (*credentials
 		minVersion = tls.VersionTLS12
 	case tls.VersionTLS12, tls.VersionTLS13:
 	default:
-		return nil, fmt.Errorf("%s is no version to serve; write 1.2 or 1.3 as min_version", tls.VersionName(minVersion))
+		return nil, fmt.Errorf("%s is not a version to serve; write 1.2 or 1.3 as min_version", tls.VersionName(minVersion))
 	}
 	shown, warnings, err := pair(files, contents, now)
 	if err != nil {

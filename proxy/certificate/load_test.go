@@ -111,7 +111,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"directory", func() Files { return Files{Certificate: b.dir} }, "certificate DIR: not a regular file; write"},
 		{"device", func() Files { return Files{Certificate: "/dev/zero"} }, "certificate /dev/zero: not a regular file; write"},
 		{"too large", func() Files { return b.certificate(make([]byte, largest+1)) }, "certificate DIR/c.pem: too large; write"},
-		{"TLS 1.1", func() Files { f := b.files; f.MinVersion = tls.VersionTLS11; return f }, "TLS 1.1 is no version to serve; write 1.2 or 1.3"},
+		{"TLS 1.1", func() Files { f := b.files; f.MinVersion = tls.VersionTLS11; return f }, "TLS 1.1 is not a version to serve; write 1.2 or 1.3"},
 
 		{"empty", func() Files { return b.certificate() }, "certificate DIR/c.pem: it has no PEM block of a certificate; write"},
 		{"text", func() Files { return b.certificate(secret) }, "it has no PEM block of a certificate"},
@@ -159,7 +159,7 @@ func TestLoadRefuses(t *testing.T) {
 
 		{"an empty CA file", func() Files { return b.clientCA() }, "client_ca DIR/ca.pem: it has no PEM block of a certificate"},
 		{"no CA", func() Files { return b.clientCA(b.clients.Client("secret-name").PEM()) }, "client_ca DIR/ca.pem: it is not a CA's; write the certificate of the CA"},
-		{"two that are no CAs", func() Files { return b.clientCA(b.clients.Client("a").PEM(), b.clients.Client("b").PEM()) }, "none of its 2 certificates is a CA's that is valid now, nor is the last: it is not a CA's"},
+		{"two that are not CAs", func() Files { return b.clientCA(b.clients.Client("a").PEM(), b.clients.Client("b").PEM()) }, "none of its 2 certificates is a CA's that is valid now, nor is the last: it is not a CA's"},
 		{"a key for a CA", func() Files { return b.clientCA(b.server.KeyPEM()) }, "client_ca DIR/ca.pem: it has no PEM block of a certificate"},
 		{"a CA cut short", func() Files { return b.clientCA(b.clients.PEM(), cut) }, "only 1 of its 2 certificates are whole"},
 	} {

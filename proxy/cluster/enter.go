@@ -77,7 +77,7 @@ func (c *membership) followHeld(now time.Time) {
 	}
 }
 
-// followOthers handles an entry while this hub is no member. It returns whether the entry counts, as
+// followOthers handles an entry while this hub is not a member. It returns whether the entry counts, as
 // far as this hub knows.
 func (c *membership) followOthers(now time.Time, e order.Entry, r *order.Record) (counts bool) {
 	if c.others == nil {
@@ -230,7 +230,7 @@ func (c *membership) importState(now time.Time) {
 
 // refuse handles an invalid state, before anything has changed. Its donor may be of another
 // release, or this hub: then the next state is invalid, too. So tick asks again, after answerTime,
-// and the state that came is no sign that this hub need not continue alone.
+// and the state that came is not a sign that this hub need not continue alone.
 func (c *membership) refuse(now time.Time, err error) {
 	c.log.Error("the state from another hub cannot be used; entering again", "error", err)
 	c.answered, c.proved = now, c.unproved

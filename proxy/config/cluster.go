@@ -72,7 +72,7 @@ var checkClusterName = matching(clusterName, `not a cluster's name; write 1 to 3
 var checkBusServer = check{`^(tls|nats)://[^/@?#]+:[0-9]+/*$`, func(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Port() == "" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Scheme != "tls" && u.Scheme != "nats" {
-		return fmt.Errorf("%q is no address of the bus; write \"tls://HOST:PORT\", such as \"tls://10.1.0.7:4222\"", text)
+		return fmt.Errorf("%q is not an address of the bus; write \"tls://HOST:PORT\", such as \"tls://10.1.0.7:4222\"", text)
 	}
 	if u.User != nil {
 		return fmt.Errorf("%q has a user in it; name a file in cluster.credentials instead", u.Redacted())

@@ -91,14 +91,14 @@ func setCommand(field *pdu.Command, value any) error {
 		value = table["id"]
 		var isText bool
 		if text, isText = table["message"].(string); table["message"] != nil && (!isText || text == "") {
-			return fmt.Errorf("its message is no name; write it in quotes, as in message = \"my.Order\"")
+			return fmt.Errorf("its message is not a name; write it in quotes, as in message = \"my.Order\"")
 		}
 	}
 	if !isNumber {
 		if word, ok := value.(string); ok && command.IsNumeric(word) {
 			return fmt.Errorf("the id %q is in quotes; write it without them", word)
 		}
-		return fmt.Errorf("its id is no number; %s", write)
+		return fmt.Errorf("its id is not a number; %s", write)
 	}
 	if problem := custom.Check(field.Name, id, nil); problem != nil {
 		return problem

@@ -34,7 +34,7 @@ func parseClientType(text string) (admitted, as body.ClientType, err error) {
 	n, err := strconv.ParseUint(number, 0, 32)
 	switch admitted = body.ClientType(n); {
 	case !known || err != nil:
-		return 0, 0, fmt.Errorf("%q is no kind and number of a client; write it like \"mobile 0x13\" or \"pc 3\"", text)
+		return 0, 0, fmt.Errorf("%q is not a kind and number of a client; write it like \"mobile 0x13\" or \"pc 3\"", text)
 	case admitted.Known():
 		return 0, 0, fmt.Errorf("%q is one of TeamTalk's own types, 1, 2, 0x11 and 0x12; leave it out", text)
 	}

@@ -18,7 +18,7 @@ func TestNumbersBetween(t *testing.T) {
 	}
 }
 
-// A pattern accepts what the key accepts. It refuses what is no duration or size, and whole numbers of
+// A pattern accepts what the key accepts. It refuses what is not a duration or size, and whole numbers of
 // a unit that are out of range; it does not add up "1m30s".
 func TestRangesAgreeWithPatterns(t *testing.T) {
 	t.Parallel()

@@ -38,7 +38,7 @@ func TestReference(t *testing.T) {
 		delete(described, name)
 	}
 	for name := range described {
-		t.Errorf("the reference has %s, which is no key", name)
+		t.Errorf("the reference has %s, which is not a key", name)
 	}
 }
 

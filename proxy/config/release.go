@@ -45,7 +45,7 @@ func Percent(text string) (float64, error) {
 	digits, ok := strings.CutSuffix(text, "%")
 	n, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
 	if !ok || err != nil || !(n >= 0 && n <= 100) {
-		return 0, fmt.Errorf("%q is no rate; write a number from 0 to 100 and %%, such as \"0.1%%\"", text)
+		return 0, fmt.Errorf("%q is not a rate; write a number from 0 to 100 and %%, such as \"0.1%%\"", text)
 	}
 	return n / 100, nil
 }
@@ -66,7 +66,7 @@ func Times(text string) (float64, error) {
 	digits, ok := strings.CutPrefix(text, "x")
 	n, err := strconv.ParseFloat(digits, 64)
 	if !ok || err != nil || !(n >= 1 && n <= 1_000_000) {
-		return 0, fmt.Errorf("%q is no factor; write x and a number from 1 to 1000000, such as \"x4\"", text)
+		return 0, fmt.Errorf("%q is not a factor; write x and a number from 1 to 1000000, such as \"x4\"", text)
 	}
 	return n, nil
 }
@@ -87,7 +87,7 @@ var checkRate = check{`^\+?(([0-9]|[1-3][0-9]|4[0-4])(\.[0-9]*)?|45(\.0*)?|\.[0-
 var checkShare = check{`^\+?([0-9]{1,2}(\.[0-9]*)?|\.[0-9]+)%$`, func(text string) error {
 	share, err := Percent(text)
 	if err == nil && (share == 0 || share == 1) {
-		err = fmt.Errorf("%q is no share of some; write more than 0%% and less than 100%%: shadow and bake are steps of their own", text)
+		err = fmt.Errorf("%q is not a share of some; write more than 0%% and less than 100%%: shadow and bake are steps of their own", text)
 	}
 	return err
 }}

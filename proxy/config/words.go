@@ -70,7 +70,7 @@ var checkTenantName = matching(tenantName, "not a tenant's name; write 1 to 40 o
 
 // checkCongestionControl accepts what Linux can have for a name, or an empty name. Only
 // the kernel knows which algorithms it has.
-var checkCongestionControl = matching(congestion, `no congestion control; write a name such as "cubic", or "" for the system's`)
+var checkCongestionControl = matching(congestion, `not a congestion control; write a name such as "cubic", or "" for the system's`)
 
 // checkPolicy accepts the name of a shipped policy, of which only the form is known here, or a
 // file.

@@ -47,7 +47,7 @@ const (
 	kindReady
 	kindGo
 	kindStop
-	kindsEnd // the first number that is no kind
+	kindsEnd // the first number that is not a kind
 )
 
 var kindNames = [kindsEnd]string{"", "hello", "offer", "refuse", "abort", "listener", "process", "tenant", "presence", "sessions", "end", "ready", "go", "stop"}

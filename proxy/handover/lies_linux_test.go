@@ -39,7 +39,7 @@ func await(c *Conn, k kind) {
 	}
 }
 
-// open opens something that is no socket.
+// open opens something that is not a socket.
 func open(t testing.TB) (fd int) {
 	t.Helper()
 	f, err := os.Open(os.DevNull)
@@ -137,8 +137,8 @@ func TestOldProcessLies(t *testing.T) {
 		"presence of nobody":    {func(c *Conn) { c.send(frame{kind: kindPresence, body: []byte("x")}) }, "says presence before any tenant"},
 		"sessions of nobody":    {func(c *Conn) { c.send(frame{kind: kindSessions, header: []byte("[]")}) }, "says sessions before any tenant"},
 		"a file as session":     {sessions(one, 3, file), "session: "},
-		"a file as listener":    {func(c *Conn) { c.send(frame{kind: kindListener, descriptors: []int{file}}) }, "no listening socket"},
-		"a session as listener": {func(c *Conn) { c.send(frame{kind: kindListener, descriptors: []int{connected}}) }, "no listening socket"},
+		"a file as listener":    {func(c *Conn) { c.send(frame{kind: kindListener, descriptors: []int{file}}) }, "not a listening socket"},
+		"a session as listener": {func(c *Conn) { c.send(frame{kind: kindListener, descriptors: []int{connected}}) }, "not a listening socket"},
 		"two listeners":         {func(c *Conn) { c.send(frame{kind: kindListener, descriptors: []int{listening, listening}}) }, "came with 2 descriptors"},
 		"no listener":           {func(c *Conn) { c.send(frame{kind: kindListener}) }, "came with 0 descriptors"},
 		"a session too many":    {sessions(two, 3, connected), "has 2 records and 1 descriptors"},

@@ -39,7 +39,7 @@ func Inherit(fd int) (*Conn, error) {
 		return newConn(c), nil
 	}
 	conn.Close()
-	return nil, fmt.Errorf("descriptor %d of the handover is no Unix socket", fd)
+	return nil, fmt.Errorf("descriptor %d of the handover is not a Unix socket", fd)
 }
 
 // fileOf makes what from makes of a descriptor, and closes the descriptor, of which from
@@ -69,14 +69,14 @@ func tcpConn(fd int) (*net.TCPConn, error) {
 		return tcp, nil
 	}
 	conn.Close()
-	return nil, errors.New("the descriptor is no TCP connection")
+	return nil, errors.New("the descriptor is not a TCP connection")
 }
 
 // listener makes a listener of a received descriptor, which it takes ownership of.
 func listener(fd int) (net.Listener, error) {
 	if listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listening == 0 {
 		unix.Close(fd)
-		return nil, errors.Join(errors.New("the descriptor is no listening socket"), err)
+		return nil, errors.Join(errors.New("the descriptor is not a listening socket"), err)
 	}
 	return fileOf(fd, "listener", net.FileListener)
 }

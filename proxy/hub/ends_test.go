@@ -39,7 +39,7 @@ func TestEndsOfSessions(t *testing.T) {
 			p.Leave([]Reason{PeerReset, PeerClosed, SlowConsumer, WriteTimeout, IdleTimeout}[i%5])
 		}
 		h.Leave(health)
-		health.Release(PeerClosed) // it was no session yet
+		health.Release(PeerClosed) // it was not a session yet
 		for _, why := range []Reason{Drained, RolledBack, Forced, Handover, NotAllowed, ClosedBy} {
 			p := hubtest.Join(h)
 			p.SetIdentity("10.0.0.1")

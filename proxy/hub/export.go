@@ -71,7 +71,7 @@ type CommandState struct {
 
 // A SeatState is what a seat is, apart from its connection and the bytes due to its peer.
 type SeatState struct {
-	Session  uint64 // its number, or 0 if it is no session yet
+	Session  uint64 // its number, or 0 if it is not a session yet
 	Master   bool
 	PDUsIn   uint64
 	Limited  uint64 `json:",omitempty"` // of PDUsIn, dropped as OverLimit

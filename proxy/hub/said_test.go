@@ -229,7 +229,7 @@ func TestLeaveOrdered(t *testing.T) {
 	if back = w.hubs[0].LeaveOrdered(w.hubs[0].Connect(a, nil)); back == nil {
 		t.Fatal("no channel")
 	}
-	<-back // nobody knows of a connection that was no session
+	<-back // nobody knows of a connection that was not a session
 }
 
 // Records that no hub says change nothing, at any hub.

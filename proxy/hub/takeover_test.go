@@ -149,7 +149,7 @@ func TestTwiceConnected(t *testing.T) {
 }
 
 // Two msg_servers behind one address, at different hubs, have the same users: at one by their PCs, at the other
-// by their phones. That is no msg_server with two connections, also after one has lost its link and reported
+// by their phones. That is not a msg_server with two connections, also after one has lost its link and reported
 // its users again, which then count twice.
 func TestNotTwiceConnected(t *testing.T) {
 	f := newFleet(t, 0)

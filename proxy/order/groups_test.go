@@ -58,7 +58,7 @@ func TestGroupsInRecords(t *testing.T) {
 	}
 }
 
-// What cannot have been said is no record; a group that this hub does not know has no number, is none
+// What cannot have been said is not a record; a group that this hub does not know has no number, is none
 // of its own, and is written as it was read.
 func TestStrangeGroupsInRecords(t *testing.T) {
 	for _, test := range []struct {

@@ -58,7 +58,7 @@ func (o *Outbox) Export(now time.Time) OutboxState {
 }
 
 // ContinueOutbox returns the outbox that continues from the state, and says again what is under way.
-// Copies of that, which the log may hold already, are no sign of a loss.
+// Copies of that, which the log may hold already, are not a sign of a loss.
 func ContinueOutbox(now time.Time, st OutboxState, window, queue int) (*Outbox, error) {
 	o := NewOutbox(st.Origin.Hub, st.Origin.Incarnation, window, queue)
 	o.held, o.counts, o.again.heard = false, st.Counts, now

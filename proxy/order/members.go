@@ -15,7 +15,7 @@ import (
 //	position     5          9              12            20             31
 //	record       enter a.1  batch a.2 …    gone a        enter a.1      batch a.3 (late)
 //	slot of a    member     next 3         not a member  member again,  ignored: of an origin that
-//	             next 2                    since 12      next 2         is no member
+//	             next 2                    since 12      next 2         is not a member
 type Members struct {
 	self    Origin
 	timeout time.Duration
@@ -64,7 +64,7 @@ type Ignored string
 const (
 	Outside     Ignored = "outside"      // this hub does not have the members' state
 	Early       Ignored = "early"        // it is before what was read last, or in another log
-	Stranger    Ignored = "stranger"     // its origin is no member
+	Stranger    Ignored = "stranger"     // its origin is not a member
 	Doubled     Ignored = "doubled"      // it has counted already
 	Hole        Ignored = "hole"         // one before it is missing
 	Broken      Ignored = "broken"       // it does not continue the parts before it
@@ -98,7 +98,7 @@ func (m *Members) Forget() {
 }
 
 // Follow returns a copy for a hub that is to enter again and knows the members' state as of what it
-// read last. The copy continues with what the others say, until the hub has entered. It is no member.
+// read last. The copy continues with what the others say, until the hub has entered. It is not a member.
 func (m *Members) Follow() *Members {
 	f := *m
 	f.self, f.in, f.slots = Origin{}, true, make(map[uint16]*slot, len(m.slots))
@@ -115,7 +115,7 @@ func (m *Members) In() bool { return m.in }
 
 // Next is called for each record that is read, in order. It returns why the record does not count, or
 // "". If something follows from a record that counts, whole is that record, or the batch of which it
-// was the last part; a part that is not the last, and a Gone about a hub that is no member, have no
+// was the last part; a part that is not the last, and a Gone about a hub that is not a member, have no
 // effect. A batch in parts has the number of the last.
 //
 // The caller does the rest: after Enter, the donor sends the state; after Found, the tenant begins

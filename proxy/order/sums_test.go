@@ -102,7 +102,7 @@ func TestSumOfNewcomer(t *testing.T) {
 	}
 }
 
-// A sum of an earlier check is no vote.
+// A sum of an earlier check is not a vote.
 func TestLateSum(t *testing.T) {
 	m := newReader(t)
 	m.enters(origin(2, 1), 2)

@@ -298,7 +298,7 @@ func (w *world) logHubs() {
 }
 
 // settled says what is said first after the state has come, and then the rest. If the hub has missed
-// a part of the log, and those that have read it are no members, nobody knows what counted there, so
+// a part of the log, and those that have read it are not members, nobody knows what counted there, so
 // the hub says it again.
 func (h *hub) settled(at order.Position, founded bool) {
 	if _, known := h.members.NextOf(h.member); h.missed && (founded || !known) {

@@ -52,7 +52,7 @@ type outcome struct {
 }
 
 // newSimulation returns a hub with the policy in force. Filling the memo has called the policy for every
-// known command; that is no part of the replay, so it is not counted.
+// known command; that is not part of the replay, so it is not counted.
 func newSimulation(p Policy) *simulation {
 	s := &simulation{policy: &countingPolicy{Policy: p.Policy}, peers: make(map[uint64]*peer), vec: make([][]byte, 0, 64)}
 	s.result = &Result{Policy: p.Name, SHA256: p.SHA256, Faults: make(map[policy.FaultKind]uint64), commands: make(map[ids]*Command), peers: make(map[uint64]*Peer)}

@@ -137,7 +137,7 @@ func CheckIssuer(text string) error {
 func compileIssuer(text string) (string, error) {
 	fingerprint := lower(strings.ReplaceAll(text, ":", ""))
 	if sum, err := hex.DecodeString(fingerprint); err != nil || len(sum) != sha256.Size {
-		return "", remedy(`it is no SHA-256 of 64 hex digits; write what "openssl x509 -noout -fingerprint -sha256 -in ca.pem" prints behind the equals sign`)
+		return "", remedy(`it is not a SHA-256 of 64 hex digits; write what "openssl x509 -noout -fingerprint -sha256 -in ca.pem" prints behind the equals sign`)
 	}
 	return fingerprint, nil
 }

@@ -65,7 +65,7 @@ func (c *Client) errorOf(response *http.Response) error {
 	case status == http.StatusUnauthorized:
 		return &Refusal{status, fmt.Sprintf("%v; name the file with the token by --token-file, or by %s", err, TokenVariable), text}
 	case status == http.StatusBadRequest && strings.Contains(message, "HTTP request to an HTTPS server"):
-		return &Refusal{status, fmt.Sprintf("the server at %s answers by TLS alone; write https://, and name its CA by 'switchyard context add --ca' unless this machine knows it", c.server), text}
+		return &Refusal{status, fmt.Sprintf("the server at %s answers by TLS alone; write https://, and name its CA with 'switchyard context add --ca' unless this machine knows it", c.server), text}
 	case status == http.StatusForbidden && strings.Contains(message, "this token is for reading"):
 		return &Refusal{status, fmt.Sprintf("%v; name its file by --token-file, or by %s", err, TokenVariable), text}
 	case status == http.StatusTooManyRequests, status >= 500, status < 400:
@@ -131,13 +131,13 @@ func tlsRemedy(err error) string {
 	text := err.Error()
 	switch {
 	case unknown:
-		return "name the CA that vouches for the server by 'switchyard context add --ca'"
+		return "name the CA that vouches for the server with 'switchyard context add --ca'"
 	case misnamed:
-		return "name the server as its certificate does, by the address or by 'switchyard context add --server-name'"
+		return "name the server as its certificate does, by the address or with 'switchyard context add --server-name'"
 	case plain, strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		return "it answers without TLS: write http:// if that is meant, or set admin.tls there"
 	case refused, strings.Contains(text, "remote error: tls"):
-		return "the server requires a client certificate: name one that a CA in its admin.tls.client_ca has signed, by 'switchyard context add --cert --key'"
+		return "the server requires a client certificate: name one that a CA in its admin.tls.client_ca has signed, with 'switchyard context add --cert --key'"
 	case strings.Contains(text, "malformed HTTP response"):
 		return "does it answer by TLS? Write https://"
 	}

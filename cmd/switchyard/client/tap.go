@@ -20,8 +20,8 @@ type TapQuery struct {
 	Commands []string // only these, by name or id, if there are any
 	Users    []uint32 // only PDUs whose bodies name one of these, if there are any
 	Bodies   bool
-	PDUs     uint64        // end after so many; 0 is no limit
-	Time     time.Duration // end after that; 0 is no limit
+	PDUs     uint64        // end after so many; 0 means no limit
+	Time     time.Duration // end after that; 0 means no limit
 }
 
 // values returns the query of the request.

@@ -27,13 +27,13 @@ func TestParse(t *testing.T) {
 		}
 	}
 	for server, want := range map[string]string{
-		"":                              "is no address",
+		"":                              "is not an address",
 		"ftp://hub":                     "write https://",
 		"unix:admin.sock":               "write unix:/PATH",
 		"http://hub.example.org:8280":   "without TLS",
 		"https://hub/api/v1":            "more than host and port",
 		"https://anna:sesame@hub":       "no user or password",
-		"https://hub:port":              "is no address",
+		"https://hub:port":              "is not an address",
 		"https://hub:65536":             "has no port from 1 to 65535; write https://HOST:PORT",
 		"hub:0":                         "has no port from 1 to 65535",
 		"https://hub:8280?token=sesame": "more than host and port",

@@ -44,7 +44,7 @@ func Parse(server string) (e Endpoint, err error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil, u.Hostname() == "", u.Scheme != "http" && u.Scheme != "https":
-		return e, fmt.Errorf("%q is no address of a server; %s", server, remedy)
+		return e, fmt.Errorf("%q is not an address of a server; %s", server, remedy)
 	case u.User != nil:
 		return e, fmt.Errorf("the address of a server has no user or password; %s, and name the token's file by --token-file", remedy)
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":

@@ -22,7 +22,7 @@ type recorder struct {
 	mu       sync.Mutex // guards what follows
 	commands map[pdu.CommandID]int
 	first    []pdu.CommandID // of each connection
-	invalid  int             // bodies that are no valid message of a known command
+	invalid  int             // bodies that are not a valid message of a known command
 	cut      int             // connections that ended within a PDU, or by a bad length
 }
 

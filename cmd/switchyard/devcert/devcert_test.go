@@ -165,7 +165,7 @@ func TestNothingIsReplaced(t *testing.T) {
 		}
 	}
 	if err := Write(filepath.Join(folder, "new"), []File{{"nowhere/file", nil}}); err == nil {
-		t.Error("a file that cannot be written is no error")
+		t.Error("a file that cannot be written is not an error")
 	}
 	if text, err := os.ReadFile(kept); err != nil || string(text) != "mine" {
 		t.Errorf("the file has %q, %v", text, err)

@@ -90,7 +90,7 @@ func (f *File) readLine(line []byte, number int) {
 }
 
 // readPiece does what msg_server does with a line: '#' begins a comment anywhere, only spaces and
-// tabs are trimmed, a key without a value is no key, and the first of two equal keys counts.
+// tabs are trimmed, a key without a value is not a key, and the first of two equal keys counts.
 func (f *File) readPiece(piece []byte, line int) {
 	text, _, _ := strings.Cut(strings.TrimSuffix(string(piece), "\n"), "#")
 	key, value, ok := strings.Cut(text, "=")
@@ -124,7 +124,7 @@ func (f *File) checkText() {
 	}
 }
 
-// fault adds a finding that is no warning. A msg_server would not do what the file means.
+// fault adds a finding that is not a warning. A msg_server would not do what the file means.
 func (f *File) fault(line int, problem, remedy string) {
 	f.findings = append(f.findings, Finding{File: f.Name, Line: line, Problem: problem, Remedy: remedy})
 }

@@ -12,7 +12,7 @@ import (
 type Server struct {
 	Host string     // as it is written
 	Addr netip.Addr // what msg_server connects to; invalid if that cannot be told
-	Port uint16     // 0 if it is no port
+	Port uint16     // 0 if it is not a port
 	Line int        // of the host
 }
 

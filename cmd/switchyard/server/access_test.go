@@ -145,7 +145,7 @@ func TestAccessLogIsReopened(t *testing.T) {
 	closeWhole(t, f)
 }
 
-// A file that the server reads is no access log, by whatever path, as its lines would become a part of
+// A file that the server reads is not an access log, by whatever path, as its lines would become a part of
 // the configuration, or tokens. A folder and a pipe that no program reads are refused with a remedy.
 func TestAccessLogThatIsSomethingElse(t *testing.T) {
 	t.Parallel()

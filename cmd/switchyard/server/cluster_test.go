@@ -167,7 +167,7 @@ func TestServersComparePolicies(t *testing.T) {
 	one.eventually("both judge alike again", mismatches(0))
 }
 
-// An upgrade was begun, and the hub is no member any more when the new program offers to take over. The
+// An upgrade was begun, and the hub is no longer a member when the new program offers to take over. The
 // operator is answered as if the upgrade had had to wait from the start, and nothing stands still.
 func TestOfferWhileEntering(t *testing.T) {
 	t.Parallel()

@@ -44,7 +44,7 @@ func (srv *server) differentPolicies(offered map[string]string) (faults []error)
 			faults = append(faults, fmt.Errorf("tenant %s is served here and not in its configuration; reload, then ask again", name))
 		case there == offeredPolicy(s.policy):
 		case s.policy.drift == driftKilled:
-			faults = append(faults, fmt.Errorf("tenant %s: it would end the kill, which is not in its history of policies (releases.state); end it by 'switchyard policy revive', then ask again", name))
+			faults = append(faults, fmt.Errorf("tenant %s: it would end the kill, which is not in its history of policies (releases.state); end it with 'switchyard policy revive', then ask again", name))
 		default:
 			now, _ := recordOf(s.policy)
 			faults = append(faults, fmt.Errorf("tenant %s: it would put another policy in force than %s; reload, or bring the file back, then ask again", name, now.Short()))

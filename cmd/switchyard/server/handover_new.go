@@ -79,7 +79,7 @@ func (srv *server) takeOver(from *handover.Conn) error {
 
 // awaitOld waits until the old process has ended. If that is told to stop before, this one drains:
 // whoever signals the old process wants nobody to serve. That counts as an operator's
-// request, so that a signal to both processes is no second one here.
+// request, so that a signal to both processes is not a second one here.
 func (srv *server) awaitOld(from *handover.Conn) {
 	defer context.AfterFunc(srv.stopper.requested, func() { from.Close() })()
 	if from.AwaitStop() {

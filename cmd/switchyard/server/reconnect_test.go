@@ -36,7 +36,7 @@ func TestRollbackOfPresence(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.Write(pdutest.Heartbeat()) // else it is no session for a second
+	conn.Write(pdutest.Heartbeat()) // else it is not a session for a second
 	s.eventually("the peer is served", func() bool { return len(s.state.State().Tenants[0].Served.Sessions()) == 1 })
 	for _, action := range []string{"handle role-set", "drop"} {
 		s.save("a.toml", table(action))

@@ -146,7 +146,7 @@ func (srv *server) do(v admin.Verb) error {
 		present = state.Underway.Release
 	}
 	if v.Release != 0 && v.Release != present {
-		return conflict("release %d is not the present one, which is %d; look again by 'switchyard policy status'", v.Release, present)
+		return conflict("release %d is not the present one, which is %d; look again with 'switchyard policy status'", v.Release, present)
 	}
 	if v.Name == admin.Rollback && v.Reconnect && v.To == "" && !isUnderWay && isRolledBack(s, state) {
 		srv.reconnect(s, v)
@@ -154,7 +154,7 @@ func (srv *server) do(v admin.Verb) error {
 	}
 	// After a kill nothing but revive and, above, the reconnection of peers makes sense.
 	if state.Killed && v.Name != admin.Revive {
-		return conflict("the tenant's policy was killed; end that first, by 'switchyard policy revive'")
+		return conflict("the tenant's policy was killed; end that first, with 'switchyard policy revive'")
 	}
 	if e, ok := releaseEventOf(v); ok && isUnderWay {
 		return srv.carryEvent(t, s, state.Underway, e, v)
@@ -227,7 +227,7 @@ func (srv *server) rollback(t config.Tenant, s *served, was history.Tenant, v ad
 		return err
 	}
 	if s.back != nil {
-		return conflict("another rollback of this tenant is being carried out; wait for it, or put the shipped policy in force by 'switchyard policy kill'")
+		return conflict("another rollback of this tenant is being carried out; wait for it, or put the shipped policy in force with 'switchyard policy kill'")
 	}
 	if warm := srv.warm(t, s, to); warm != nil {
 		srv.goBack(t.Name, s, was.InForce, to, v, warm)
@@ -272,7 +272,7 @@ func target(was history.Tenant, to string) (*history.Policy, error) {
 		found = &kept[i]
 	}
 	if found == nil && version == 0 && len(to) < least {
-		return nil, conflict("%q is no version and too short for a SHA-256; write at least %d digits of that", to, least)
+		return nil, conflict("%q is not a version and too short for a SHA-256; write at least %d digits of that", to, least)
 	}
 	if found == nil {
 		return nil, conflict("no policy that was in force and is kept has %.64q as its version or as the beginning of its SHA-256", to)
@@ -308,7 +308,7 @@ func (srv *server) goBack(tenant string, s *served, from, to *history.Policy, v 
 		return
 	case now.Killed || !now.InForce.Same(from):
 		l.drop()
-		srv.fail(v, conflict("another policy came into force while %s was loaded; look again by 'switchyard policy status'", to.Short()))
+		srv.fail(v, conflict("another policy came into force while %s was loaded; look again with 'switchyard policy status'", to.Short()))
 		return
 	}
 	srv.install(s, l)

@@ -132,7 +132,7 @@ func (srv *server) announce(tenant string, s *served, message string, more ...an
 
 // recordVersion stores the signed version that is in force in the ledger, which then refuses lower
 // ones. A ledger that cannot be written costs that protection after a restart and nothing else, so it
-// is no error.
+// is not an error.
 func (srv *server) recordVersion(tenant string, s *served) {
 	if err := s.policy.proof.Record(srv.ledger); err != nil {
 		srv.log.Warn("the signed version that is in force is remembered in memory only", "tenant", tenant, "error", err)

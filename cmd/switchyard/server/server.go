@@ -87,7 +87,7 @@ type server struct {
 	sandbox     wasm.Sandbox
 	env         []string  // of the process
 	stderr      io.Writer // of the process, where the log is written
-	embedder    func()    // what Embed has to call; nil if this is no part of another command
+	embedder    func()    // what Embed has to call; nil if this is not part of another command
 	startTime   time.Duration
 	sourceTime  time.Duration
 	historyTime time.Duration

@@ -33,7 +33,7 @@ func TestReleaseThatPeersLeave(t *testing.T) {
 	peers := make(map[string]*hubtest.Peer)
 	connect := func(name string) {
 		if p := peers[name]; p != nil {
-			p.Leave(hub.PeerClosed) // which is no signal of the whole tenant
+			p.Leave(hub.PeerClosed) // which is not a signal of the whole tenant
 		}
 		peers[name] = hubtest.Join(h)
 		peers[name].SetIdentity(name)

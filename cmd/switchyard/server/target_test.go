@@ -21,7 +21,7 @@ func TestTarget(t *testing.T) {
 		"1FBDB280": {&one, ""},
 		"v6":       {&one, ""},
 		"6":        {&one, ""},
-		"1fbdb28":  {nil, `"1fbdb28" is no version and too short for a SHA-256; write at least 8 digits of that`},
+		"1fbdb28":  {nil, `"1fbdb28" is not a version and too short for a SHA-256; write at least 8 digits of that`},
 		"v7":       {nil, "no policy that was in force and is kept has"},
 		"30000000": {nil, "no policy that was in force and is kept has"},
 		"teamtalk": {nil, "no policy that was in force and is kept has"},

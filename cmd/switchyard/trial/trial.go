@@ -121,7 +121,7 @@ func run(ctx context.Context, o order) (wasm.Report, error) {
 	case report != nil:
 		return *report, nil
 	case noThread(stderr.String()) && peakMemory(cmd.ProcessState) < o.Memory/2:
-		// It can happen at any moment, and is no fault of the guest, unless the guest has used up the
+		// It can happen at any moment, and is not a fault of the guest, unless the guest has used up the
 		// memory: with cgo, the stack of a thread counts as memory.
 		return wasm.Report{}, fmt.Errorf("%s got no thread: %s; raise the limits of processes (ulimit -u, TasksMax) and of address space (ulimit -v)", path, brief(stderr.String()))
 	case gate == "" && timed.Err() == nil:

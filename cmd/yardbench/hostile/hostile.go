@@ -35,7 +35,7 @@ type peers struct {
 }
 
 // Tenants are all of them. Each shows one way in which a hub could fail the others: policies that
-// trap, users without number, floods, receivers that do not read, and connections that are no peers.
+// trap, users without number, floods, receivers that do not read, and connections that are not peers.
 var Tenants = []Tenant{
 	{"modules", "127.0.0.2", "", []peers{{6, 50 * time.Millisecond, talk}}},
 	{"tables", "127.0.0.3", "limits.users = 200000\n", []peers{

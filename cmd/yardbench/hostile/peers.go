@@ -133,7 +133,7 @@ func closeAtOnce(_ context.Context, c *conn) error {
 	return nil
 }
 
-// sayOther sends what is no PDU, and waits until the hub ends the connection.
+// sayOther sends what is not a PDU, and waits until the hub ends the connection.
 func sayOther(_ context.Context, c *conn) error {
 	if _, err := c.Write(others[rand.IntN(len(others))]); err != nil {
 		return err

@@ -78,12 +78,12 @@ func (p *Plan) check() error {
 		}
 	}
 	require(len(p.Addresses) > 0, "the plan has no address; write host:port")
-	require(p.Connections >= 2 && p.Connections <= maxConnections, "%d connections are no hub's; write 2 to %d", p.Connections, maxConnections)
+	require(p.Connections >= 2 && p.Connections <= maxConnections, "%d connections are too few or too many for a hub; write 2 to %d", p.Connections, maxConnections)
 	require(p.Senders >= 1 && p.Senders <= p.Connections, "%d of %d connections cannot send; write 1 to %[2]d senders", p.Senders, p.Connections)
 	require(p.Rate >= 0 && p.Rate <= 1e7, "a rate of %g is none; write 0 to 1e7 messages per second", p.Rate)
 	require(p.Rate > 0 || p.Batch >= 1 && p.Batch <= p.Window && p.Window <= maxWindow,
 		"a window of %d and a batch of %d let nobody send; write 1 <= batch <= window <= %d", p.Window, p.Batch, maxWindow)
-	require(p.Warmup >= 0 && p.Duration > 0 && p.Drain >= 0, "warming up for %v, measuring for %v and draining for %v is no run; write a duration above 0s", p.Warmup, p.Duration, p.Drain)
+	require(p.Warmup >= 0 && p.Duration > 0 && p.Drain >= 0, "warming up for %v, measuring for %v and draining for %v is not a run; write a duration above 0s", p.Warmup, p.Duration, p.Drain)
 	require(p.Threads >= 0 && p.Threads <= maxThreads, "%d threads are none; write 1 to %d", p.Threads, maxThreads)
 	require(p.Stall.Connections >= 0 && p.Stall.Connections <= p.Connections-p.Senders,
 		"%d connections cannot stall: only those that do not send may; write 0 to %d", p.Stall.Connections, p.Connections-p.Senders)

@@ -63,7 +63,7 @@ func NextNATS(b []byte) (NATSOperation, int, error) {
 	case "-ERR":
 		return NATSOperation{}, 0, fmt.Errorf("nats-server reports %q", line)
 	default:
-		return NATSOperation{}, 0, fmt.Errorf("nats-server says %.40q, which is no operation of its protocol", line)
+		return NATSOperation{}, 0, fmt.Errorf("nats-server says %.40q, which is not an operation of its protocol", line)
 	}
 	return op, end, nil
 }

@@ -164,7 +164,7 @@ typedef struct {
     uint64_t value;       // of a varint field, or the one that sy_next_value read
     const uint8_t *bytes; // of a bytes field, which may be a message to scan
     uint32_t length;      // of bytes; 0 for other fields
-    bool unreadable;      // what was read so far is no message; nothing more will be read
+    bool unreadable;      // what was read so far is not a message; nothing more will be read
 
     bool single; // sy_next_value has not seen the varint yet
     uint32_t fields;
@@ -354,7 +354,7 @@ static inline bool sy_digits(const uint8_t *at, const uint8_t *end, int64_t *val
 
 // sy_integer reads the value of a key in a flat JSON object, and reports whether it is
 // an integer of up to 18 digits. It returns false for a nested object or list and for
-// a text that is no JSON object. If the key occurs more than once, the last value
+// a text that is not a JSON object. If the key occurs more than once, the last value
 // counts. Keys are compared as they are written, without resolving escapes.
 static inline bool sy_integer(const uint8_t *config, uint32_t len, const char *key, int64_t *value)
 {

@@ -123,7 +123,7 @@ func (r *protoReader) open(name string) (io.ReadCloser, error) {
 	case oneofSteps(src) > maxOneofSteps:
 		return nil, Fault{path, 0, "a message has too many oneofs or optional fields", "make several messages of it"}
 	}
-	// The compiler would report each zero byte. What is not UTF-8 is no fault: it may be in a comment.
+	// The compiler would report each zero byte. What is not UTF-8 is not a fault: it may be in a comment.
 	if at := bytes.IndexByte(src, 0); at >= 0 {
 		return nil, Fault{path, 1 + bytes.Count(src[:at], []byte("\n")), "it has zero bytes, as UTF-16 has", "save the file as UTF-8"}
 	}
@@ -224,7 +224,7 @@ var spelled = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(invalid syntax in .* value|value out of range for .*|invalid .*escape.*|unicode escape .*|invalid UTF8 .*): .*$`)
 })
 
-// fault returns an error of the compiler as a Fault. It does not quote what is no word of a .proto
+// fault returns an error of the compiler as a Fault. It does not quote what is not a word of a .proto
 // file: the path may be that of a token, which begins with a digit.
 func (r *protoReader) fault(err error) Fault {
 	if found, ok := errors.AsType[Fault](err); ok { // by open

@@ -221,7 +221,7 @@ func TestChangesAreFound(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(folder, fileName), flipped(i), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		// The line itself if it is no entry any more or the last one, else the one behind it.
+		// The line itself if it is no longer an entry or the last one, else the one behind it.
 		if r := verify(t, folder); r.Fault == nil || r.Fault.Line != i+1 && r.Fault.Line != i+2 {
 			t.Errorf("a bit of line %d flipped: found %v", i+1, r.Fault)
 		}

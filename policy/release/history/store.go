@@ -29,7 +29,7 @@ func (h *History) put(content []byte) error {
 // file is no longer kept.
 func (h *History) Content(sum string) ([]byte, error) {
 	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 {
-		return nil, fmt.Errorf("%.80q is no SHA-256", sum)
+		return nil, fmt.Errorf("%.80q is not a SHA-256", sum)
 	}
 	if content := h.unwritten(sum); content != nil {
 		return content, nil

@@ -73,7 +73,7 @@ type verifier struct {
 	before *scan // the file before
 }
 
-// file verifies one file. A last line without an end is no fault: its writer has never been told that
+// file verifies one file. A last line without an end is not a fault: its writer has never been told that
 // it was written.
 func (v *verifier) file(name string) error {
 	f, err := os.Open(filepath.Join(v.folder, name))

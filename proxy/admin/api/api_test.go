@@ -177,7 +177,7 @@ func again(t *testing.T, v any) (s schema) {
 		err = json.Unmarshal(text, &s)
 	}
 	if err != nil {
-		t.Errorf("%v is no schema: %v", v, err)
+		t.Errorf("%v is not a schema: %v", v, err)
 	}
 	return s
 }

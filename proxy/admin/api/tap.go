@@ -23,7 +23,7 @@ type TapLine struct {
 	Action  string          `json:"action,omitempty"`
 	Fault   string          `json:"fault,omitempty"` // how the policy failed to decide
 	Body    json.RawMessage `json:"body,omitempty"`  // the body's message, an object, if bodies were asked for
-	Hex     string          `json:"hex,omitempty"`   // instead of Body if that is no message, or too long
+	Hex     string          `json:"hex,omitempty"`   // instead of Body if that is not a message, or too long
 	Cut     bool            `json:"cut,omitempty"`   // Hex is only the beginning
 
 	// Of statistics.

@@ -52,7 +52,7 @@ type Group struct {
 	Copies uint64 `json:"copies"` // of PDUs that its peers got because a verdict names the group
 }
 
-// Limits are what the configuration allows a tenant. 0 is no limit.
+// Limits are what the configuration allows a tenant. 0 means no limit.
 type Limits struct {
 	Connections    int     `json:"connections"` // at once
 	LagHard        uint64  `json:"lag_hard"`    // a peer that lags more is closed at once
@@ -67,7 +67,7 @@ type Limits struct {
 	PeerQuota      Quota   `json:"peer_quota"` // of one peer
 }
 
-// A Quota is what may pass in a second. 0 is no limit.
+// A Quota is what may pass in a second. 0 means no limit.
 type Quota struct {
 	PDUsIn   uint64 `json:"pdus_in"`
 	BytesIn  uint64 `json:"bytes_in"`
@@ -103,7 +103,7 @@ type Presence struct {
 	Tenant  string `json:"tenant"`
 	Users   int    `json:"users"`   // present
 	Entries int    `json:"entries"` // users, each counted once for each peer that holds it
-	Limit   int    `json:"limit"`   // of Entries; 0 is no limit
+	Limit   int    `json:"limit"`   // of Entries; 0 means no limit
 	User    *User  `json:"user"`    // the user that was asked for; nil if none was
 }
 

@@ -132,7 +132,7 @@ var forbidden = []struct{ pattern, because string }{
 }
 
 func TestSourceHasNothingForbidden(t *testing.T) {
-	// Names that are no addresses.
+	// Names that are not addresses.
 	known := strings.NewReplacer("http://www.w3.org/2000/svg", "")
 	for _, name := range paths(t) {
 		text := known.Replace(answer(t, "GET", name).Body.String())

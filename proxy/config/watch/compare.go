@@ -17,7 +17,7 @@ import (
 const maxHashed = 64 << 20
 
 // Files are compared by content and not by time: a tool that writes the same bytes again, or a
-// mount that changes its times, is no reason to reload. The states of a file, as the comparison
+// mount that changes its times, is not a reason to reload. The states of a file, as the comparison
 // sees it:
 //
 //	                  now = known         now ≠ known

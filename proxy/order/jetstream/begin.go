@@ -137,7 +137,7 @@ func (l *Log) start(r *reader) error {
 }
 
 // lasts returns the last record of each hub's subject, as the stream's leader knows them. What
-// somebody has published to other subjects of the stream is no hub's.
+// somebody has published to other subjects of the stream is not a hub's.
 func (l *Log) lasts(ctx context.Context, k *connection, info *nats.StreamInfo) ([]order.Entry, error) {
 	var last []order.Entry
 	for subject := range info.State.Subjects {

@@ -129,7 +129,7 @@ func checkCredentials(file string) error {
 	case err != nil:
 		return fmt.Errorf("credentials of the bus: %w", err)
 	case !bytes.Contains(text, []byte("BEGIN NATS USER JWT")) || !bytes.Contains(text, []byte("BEGIN USER NKEY SEED")):
-		return fmt.Errorf("credentials of the bus: %s is no file with NATS credentials: it needs a user JWT and a user's NKEY seed, as 'nsc generate creds' and 'yardbus account' write them", file)
+		return fmt.Errorf("credentials of the bus: %s is not a file with NATS credentials: it needs a user JWT and a user's NKEY seed, as 'nsc generate creds' and 'yardbus account' write them", file)
 	}
 	return nil
 }
@@ -173,7 +173,7 @@ func (k *connection) note(err error) {
 
 // reportOnce notes what the server refuses, and logs it once. The client reports this apart
 // from the request that was refused, which gets no answer. It also reports a broken connection
-// here, which is no refusal.
+// here, which is not a refusal.
 func (l *Log) reportOnce(k *connection, err error) {
 	if errors.Is(err, nats.ErrSlowConsumer) {
 		return // the reader sees the gap, and gets what it missed

@@ -67,7 +67,7 @@ func TestBeginAgain(t *testing.T) {
 	reads(t, l, 4, "d")
 }
 
-// What somebody has published to other subjects of the stream is no hub's, however much it is.
+// What somebody has published to other subjects of the stream is not a hub's, however much it is.
 func TestBeginAsksAboutHubsAlone(t *testing.T) {
 	b := startFake(t)
 	l := begun(t, b, short)
@@ -156,7 +156,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{Settings{Servers: []string{"nats://["}}, "connect to the bus"},
 		{Settings{Credentials: "/missing"}, "/missing"},
-		{Settings{Credentials: file}, "no file with NATS credentials"},
+		{Settings{Credentials: file}, "not a file with NATS credentials"},
 		{Settings{CA: file}, file},
 		{Settings{Certificate: file, Key: file}, "certificate"},
 	} {

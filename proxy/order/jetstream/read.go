@@ -260,7 +260,7 @@ func (r *reader) unanswered(cause error) error {
 }
 
 // broken notes that the stream does not do its work, and reports that, once, if it has lasted. Short gaps,
-// as while another server begins to lead, are no news to a hub.
+// as while another server begins to lead, are not news to a hub.
 func (r *reader) broken(cause error) error {
 	switch {
 	case r.since.IsZero():

@@ -27,8 +27,8 @@ type Options struct {
 	Sessions []uint64        // only PDUs of these senders, if there are any
 	Bodies   bool
 	JSON     bool          // lines of JSON, as the server sends them
-	Count    uint64        // end after so many PDUs; 0 is no limit
-	Time     time.Duration // end after that; 0 is no limit
+	Count    uint64        // end after so many PDUs; 0 means no limit
+	Time     time.Duration // end after that; 0 means no limit
 }
 
 const (

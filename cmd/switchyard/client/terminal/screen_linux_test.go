@@ -96,7 +96,7 @@ func TestScreenWithoutKeys(t *testing.T) {
 	}
 	defer null.Close()
 	if Is(null) || !Is(p.TTY) {
-		t.Error("what is no terminal passes for one, or the other way round")
+		t.Error("what is not a terminal passes for one, or the other way round")
 	}
 	s, err := Open(null, p.TTY, false)
 	if err != nil {

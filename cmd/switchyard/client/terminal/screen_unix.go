@@ -31,7 +31,7 @@ type Screen struct {
 	keys    chan rune     // readKeys sends, and closes it at its end
 	done    chan struct{} // closed by Close
 
-	before  *term.State // of in; nil if that is no terminal
+	before  *term.State // of in; nil if that is not a terminal
 	wake    [2]int      // a pipe that ends readKeys; set if before is
 	reading sync.WaitGroup
 	closed  sync.Once

@@ -6,7 +6,7 @@ export const NONE: i64 = i64.MIN_VALUE;
 /**
  * Returns the integer with that key, which is ASCII, in the configuration of len bytes
  * at ptr: a flat JSON object, read where it stands. It is NONE if there is no such key,
- * its value is no integer of at most 18 digits, the object is not flat, or the text is
+ * its value is not an integer of at most 18 digits, the object is not flat, or the text is
  * no object. If the key occurs more than once, the last decides.
  */
 export function integer(ptr: usize, len: u32, key: string): i64 {
@@ -41,7 +41,7 @@ export function integer(ptr: usize, len: u32, key: string): i64 {
 let at: usize = 0;
 let end: usize = 0;
 
-// The value read last, or NONE if it is no integer.
+// The value read last, or NONE if it is not an integer.
 let number: i64 = NONE;
 
 function blanks(): void {

@@ -74,7 +74,7 @@ export function limit(number: u32): Verdict {
 }
 
 /**
- * How many PDUs a rate limit lets through, 1 to 1,000,000; 0 is no limit. A policy that limits exports
+ * How many PDUs a rate limit lets through, 1 to 1,000,000; 0 means no limit. A policy that limits exports
  * `rate_limit(number: u32, scope: u32): Rate`. The hub asks it for the numbers from 1 on, up to
  * one without a rate.
  */

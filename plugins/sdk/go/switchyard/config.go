@@ -4,7 +4,7 @@ import "strings"
 
 // Integer returns the value of a key in a flat JSON object, if it is an integer of up to
 // 18 digits. It reports false for any other value, for a nested object or list, and for a
-// text that is no JSON object. If the key occurs more than once, the last value counts.
+// text that is not a JSON object. If the key occurs more than once, the last value counts.
 // It compares keys as they are written, without resolving escapes.
 func Integer(config []byte, key string) (value int64, ok bool) {
 	r := reader{rest: config}

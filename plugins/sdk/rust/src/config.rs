@@ -1,8 +1,8 @@
 //! Reads one integer of the configuration, a flat JSON object, without copying it.
 
 /// Returns the integer with that key. It is `None` if there is none: no such key,
-/// a value that is no integer of at most 18 digits, an object that is not flat, or
-/// text that is no object. If the key occurs more than once, the last decides.
+/// a value that is not an integer of at most 18 digits, an object that is not flat, or
+/// text that is not an object. If the key occurs more than once, the last decides.
 ///
 /// Keys are compared byte by byte, escapes and all.
 pub fn integer(config: &[u8], key: &str) -> Option<i64> {

@@ -73,6 +73,6 @@ export async function ask(path, options = {}, limit = 15000) {
   try {
     return await response.json();
   } catch {
-    throw new Refusal(0, 'the answer ended early or is no JSON; try again');
+    throw new Refusal(0, 'the answer ended early or is not JSON; try again');
   }
 }

@@ -10,7 +10,7 @@ export function bodyOf(text, fields = []) {
   if (!lines.some((line) => /[=:]/.test(line.text))) return hexOf(text);
   return lines.map(({ text: line, at }) => {
     const parts = lineForm.exec(line);
-    if (!parts) throw new Error(`line ${at}: ${JSON.stringify(line.slice(0, 40))} is no field; write NAME = VALUE or NUMBER = VALUE, as from_user_id = 42 or 1 = 42`);
+    if (!parts) throw new Error(`line ${at}: ${JSON.stringify(line.slice(0, 40))} is not a field; write NAME = VALUE or NUMBER = VALUE, as from_user_id = 42 or 1 = 42`);
     if (/^\d/.test(parts[1])) {
       const field = Number(parts[1]);
       if (field < 1 || field > 536870911) throw new Error(`line ${at}: fields have numbers from 1 to 536870911`);
@@ -19,7 +19,7 @@ export function bodyOf(text, fields = []) {
     const field = fields.find((f) => f.name === parts[1]);
     if (!field) {
       const known = fields.map((f) => f.name).join(', ');
-      throw new Error(`line ${at}: ${JSON.stringify(parts[1])} is no field of the command; ${known ? `it has ${known}` : 'its fields are not known, so write their numbers'}`);
+      throw new Error(`line ${at}: ${JSON.stringify(parts[1])} is not a field of the command; ${known ? `it has ${known}` : 'its fields are not known, so write their numbers'}`);
     }
     return encode(field.number, valueOf(field, parts[2], at), at);
   }).join('');
@@ -31,7 +31,7 @@ const whole = new Set(['uint32', 'uint64', 'int32', 'int64', 'bool', 'enum']);
 // and text needs no quotes.
 function valueOf(field, value, at) {
   if (field.type === 'enum' && field.values?.[value] !== undefined) return String(field.values[value]);
-  if (field.type === 'enum' && !/^-?\d+$/.test(value)) throw new Error(`line ${at}: ${JSON.stringify(value.slice(0, 40))} is no value of ${field.name}; it has ${Object.keys(field.values ?? {}).join(', ')}`);
+  if (field.type === 'enum' && !/^-?\d+$/.test(value)) throw new Error(`line ${at}: ${JSON.stringify(value.slice(0, 40))} is not a value of ${field.name}; it has ${Object.keys(field.values ?? {}).join(', ')}`);
   if (whole.has(field.type)) {
     if (!/^(-?\d{1,20}|true|false)$/.test(value)) throw new Error(`line ${at}: ${field.name} takes a whole number, not ${JSON.stringify(value.slice(0, 40))}`);
     return value;
@@ -46,8 +46,8 @@ function valueOf(field, value, at) {
 export function hexOf(text) {
   const hex = text.replace(/\s+/g, '').replace(/^0x/i, '').toLowerCase();
   const wrong = /[^0-9a-f]/.exec(hex);
-  if (wrong) throw new Error(`${JSON.stringify(wrong[0])} is no hex digit`);
-  if (hex.length % 2) throw new Error(`${hex.length} hex digits are no whole number of bytes; write two for each`);
+  if (wrong) throw new Error(`${JSON.stringify(wrong[0])} is not a hex digit`);
+  if (hex.length % 2) throw new Error(`${hex.length} hex digits are not a whole number of bytes; write two for each`);
   return hex;
 }
 
@@ -70,7 +70,7 @@ function bytesOf(value, at) {
   } catch (e) {
     throw new Error(`line ${at}: ${e.message}`);
   }
-  throw new Error(`line ${at}: ${JSON.stringify(value.slice(0, 40))} is no value; write a whole number, a "text" or bytes as x0aff`);
+  throw new Error(`line ${at}: ${JSON.stringify(value.slice(0, 40))} is not a value; write a whole number, a "text" or bytes as x0aff`);
 }
 
 // varint writes seven bits in each byte, the lowest first.

@@ -17,7 +17,7 @@ function ruleOf(r, several) {
   const d = r.decision ?? {};
   const all = [['Verdict', `${d.verdict}${several ? ` (service ${servicesOf(r)})` : ''}`]];
   all.push(['Decided', decided.get(d.decided) ?? d.decided]);
-  all.push(['Written in', (d.sources ?? []).join(', ') || (r.alike ? 'no rule of its own: as unknown commands' : 'not known: the policy is no table')]);
+  all.push(['Written in', (d.sources ?? []).join(', ') || (r.alike ? 'no rule of its own: as unknown commands' : 'not known: the policy is not a table')]);
   if (d.fields?.length) all.push(['Receivers by', d.fields.join(', ')]);
   if (d.flags?.length) all.push(['Flags', d.flags.join(', ')]);
   if (d.fault) all.push(['Fault', d.fault, 'wrong']);

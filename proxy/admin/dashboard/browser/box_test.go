@@ -84,9 +84,9 @@ func TestEvaluateHex(t *testing.T) {
 	p.click("#evaluate input[value=hex]")
 	p.until("!document.getElementById('evaluate-hex').parentNode.hidden && document.getElementById('evaluate-fields').hidden")
 	p.evaluate(map[string]string{"hex": "00 00 00 10 00 01 00 07 07 01 00 00 00 00 00 0"})
-	p.shows("#evaluate-answer", "31 hex digits are no whole number of bytes")
+	p.shows("#evaluate-answer", "31 hex digits are not a whole number of bytes")
 	p.evaluate(map[string]string{"hex": "00 00 00 1g"})
-	p.shows("#evaluate-answer", `"g" is no hex digit`)
+	p.shows("#evaluate-answer", `"g" is not a hex digit`)
 	if f.lastBody() != "" {
 		t.Errorf("what is wrong was sent: %s", f.lastBody())
 	}
@@ -108,11 +108,11 @@ func TestEvaluateWrong(t *testing.T) {
 	p.evaluate(map[string]string{"command": "CID_MSG_DATA", "seq": "70000"})
 	p.shows("#evaluate-answer", "Sequence number: write a whole number from 0 to 65535")
 	p.evaluate(map[string]string{"seq": "0", "body": "1 = two"})
-	p.shows("#evaluate-answer", `Body: line 1: "two" is no value`)
+	p.shows("#evaluate-answer", `Body: line 1: "two" is not a value`)
 	p.evaluate(map[string]string{"body": "", "command": "CID_NONE"})
 	eval[bool](p, "(document.getElementById('evaluate-body').value = '', true)")
 	p.click("#evaluate button[type=submit]")
-	p.shows("#evaluate-answer", `"CID_NONE" is no command; did you mean CID_FILE_STATE?`)
+	p.shows("#evaluate-answer", `"CID_NONE" is not a command; did you mean CID_FILE_STATE?`)
 }
 
 func (p *page) candidate(name, text string) {
@@ -200,7 +200,7 @@ func TestModules(t *testing.T) {
 		{`import('/assets/body.js').then(({ bodyOf }) => ['', ' 0aFF \n 01', '0x0a', '1 = 300\n2: "a=b"', '15 = true', '1 = 18446744073709551615'].map(bodyOf).join(' | '))`,
 			" | 0aff01 | 0a | 08ac021203613d62 | 7801 | 08ffffffffffffffffff01"},
 		{`import('/assets/body.js').then(({ bodyOf }) => ['abc', '0 = 1', '1 = 18446744073709551616', '1 = "open', '1 = x0', 'a\n1 = 2'].map(t => { try { return bodyOf(t); } catch (e) { return e.message.slice(0, 24); } }).join(' | '))`,
-			`3 hex digits are no whol | line 1: fields have numb | line 1: 1844674407370955 | line 1: Unterminated str | line 1: 1 hex digits are | line 1: "a" is no field;`},
+			`3 hex digits are not a w | line 1: fields have numb | line 1: 1844674407370955 | line 1: Unterminated str | line 1: 1 hex digits are | line 1: "a" is not a fie`},
 		// Five minutes, and not more, in memory that does not grow.
 		{`import('/assets/history.js').then(({ History }) => {
 			const h = new History();
@@ -227,7 +227,7 @@ func TestModules(t *testing.T) {
 			const fields = [{ name: 'from_user_id', number: 1, type: 'uint32' }, { name: 'msg_type', number: 5, type: 'enum', values: { SINGLE: 17 } }, { name: 'msg_data', number: 6, type: 'bytes' }, { name: 'list', number: 7, type: 'message' }];
 			const tried = t => { try { return bodyOf(t, fields); } catch (e) { return e.message; } };
 			return ['from_user_id = 300\nmsg_type = SINGLE\nmsg_data = 42', 'msg_data: x0aff', '1 = 1\nmsg_data = "a=b"', 'from_user = 1', 'msg_type = DOUBLE', 'from_user_id = many', 'list = a'].map(tried).join(' | ');
-		})`, `08ac02281132023432 | 32020aff | 08013203613d62 | line 1: "from_user" is no field of the command; it has from_user_id, msg_type, msg_data, list | line 1: "DOUBLE" is no value of msg_type; it has SINGLE | line 1: from_user_id takes a whole number, not "many" | line 1: list is a message; write its bytes as x0aff`},
+		})`, `08ac02281132023432 | 32020aff | 08013203613d62 | line 1: "from_user" is not a field of the command; it has from_user_id, msg_type, msg_data, list | line 1: "DOUBLE" is not a value of msg_type; it has SINGLE | line 1: from_user_id takes a whole number, not "many" | line 1: list is a message; write its bytes as x0aff`},
 	} {
 		if got := eval[string](p, c.expression); got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.expression, got, c.want)

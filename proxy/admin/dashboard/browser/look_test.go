@@ -171,7 +171,7 @@ func TestNames(t *testing.T) {
 		{"has no text", `[...document.querySelectorAll('button, a')].filter(e => !e.textContent.trim() && !e.ariaLabel && !e.closest('dialog:not([open])'))`},
 		{"is a table without a caption or with cells that no header names", `[...document.querySelectorAll('table')].filter(t => !t.caption?.textContent || [...t.tHead.rows[0].cells].some(h => h.scope !== 'col' || !h.textContent) || [...t.tBodies[0].rows].some(r => r.cells[0].scope !== 'row' || r.cells.length !== t.tHead.rows[0].cells.length))`},
 		{"is a picture without a name", `[...document.querySelectorAll('svg')].filter(e => !e.ariaLabel)`},
-		{"is no part with a heading", `[...document.querySelectorAll('main section:not([hidden])')].filter(e => !document.getElementById(e.getAttribute('aria-labelledby'))?.textContent)`},
+		{"is a part without a heading", `[...document.querySelectorAll('main section:not([hidden])')].filter(e => !document.getElementById(e.getAttribute('aria-labelledby'))?.textContent)`},
 		{"has the id of another", `[...document.querySelectorAll('[id]')].filter((e, i, all) => all.findIndex(o => o.id === e.id) !== i)`},
 	} {
 		for _, e := range eval[[]string](p, check.expression+".map(e => e.tagName + '#' + e.id + '.' + e.className)") {

@@ -108,7 +108,7 @@ func TestViews(t *testing.T) {
 	p.shows("#view", "Session 3 of tenant acme has ended, or never was.")
 
 	eval[bool](p, "(location.hash = '#command/acme/0x0301', true)")
-	p.shows("#view", "Command CID_MSG_DATA of acme", "broadcast-except-sender", "by its id", "from_user_id", "MSG_TYPE_SINGLE_TEXT = 1", "not known: the policy is no table")
+	p.shows("#view", "Command CID_MSG_DATA of acme", "broadcast-except-sender", "by its id", "from_user_id", "MSG_TYPE_SINGLE_TEXT = 1", "not known: the policy is not a table")
 	p.click("#view-body button")
 	p.until("document.getElementById('view').hidden && document.getElementById('evaluate-command').value === 'CID_MSG_DATA' && document.getElementById('evaluate-tenant').value === 'acme'")
 	p.shows("#evaluate-body-fields", "Fields of CID_MSG_DATA: from_user_id (uint32, required)")

@@ -281,7 +281,7 @@ func (w *world) evaluateAnswer(r *http.Request) (any, error) {
 	}
 	t := w.tenant(fmt.Sprint(q["tenant"]))
 	if t == nil || q["command"] == "CID_NONE" {
-		return nil, refusal{http.StatusBadRequest, object{"error": `"CID_NONE" is no command; did you mean CID_FILE_STATE?`}}
+		return nil, refusal{http.StatusBadRequest, object{"error": `"CID_NONE" is not a command; did you mean CID_FILE_STATE?`}}
 	}
 	answer := object{"export": "classify", "decision": decision("broadcast-except-sender"), "remembered": true, "fuel": 41, "fuel_limit": 1000000, "memory": 65536}
 	body, _ := q["body"].(string)
