@@ -225,6 +225,8 @@ func TestConfigurationReload(t *testing.T) {
 	replace(t, path, "[peer]\ntimeout = \"0.5\"\nheartbeet = \"5s\"\n")
 	p.expect("configuration refused; keeping the one in force", "config.toml:2", "config.toml:3", "heartbeat")
 	c.settle()
+	replace(t, path, "[peer]\ntimeout = \"40s\"\n")
+	p.expect("configuration refused before is gone; nothing changed")
 	replace(t, path, "[peer]\ntimeout = \"60ms\"\n[wasm]\nfaults = \"\"\n[tenant.default]\n[tenant.acme]\n")
 	p.expect("take effect after a restart", "wasm.faults")
 	p.expect("configuration reloaded", "peer.timeout", "tenant.acme")

@@ -178,6 +178,9 @@ func (srv *server) apply() error {
 	// Only keys that wait for a restart differ, or none.
 	if len(live) == 0 {
 		srv.config, srv.checker = p.config, p.checker
+		if srv.lastErrors["configuration"] != "" {
+			srv.log.Info("configuration refused before is gone; nothing changed")
+		}
 		return nil
 	}
 	p.commit()
