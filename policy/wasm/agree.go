@@ -40,7 +40,7 @@ const (
 	compareShare   = 4
 	compareRestart = 8 // fresh instances after faults, which use much fuel
 	// A reading of the clock costs as much as a question that uses little fuel, so it comes only after
-	// several of those.
+	// several of those. It also comes after each fault, as fresh instances may use all of LoadFuel.
 	compareTimed  = 8
 	compareLittle = 2000 // units of fuel
 
@@ -101,7 +101,7 @@ func (l *loader) compare(ctx context.Context, compiled, interpreted []byte) (c *
 	}
 	until := l.used() + min(compareTime, l.engine.limits.LoadTime/compareShare)
 	c.expired = func() bool {
-		timed := c.asked%compareTimed == 0 || int64(l.engine.limits.Fuel)-c.left > compareLittle
+		timed := c.asked%compareTimed == 0 || int64(l.engine.limits.Fuel)-c.left > compareLittle || c.compiled.in == nil
 		return timed && l.used() >= until || ctx.Err() != nil
 	}
 	if err := c.restart(); err != nil {

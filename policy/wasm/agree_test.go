@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"switchyard/pdu"
 	"switchyard/policy"
@@ -47,6 +48,20 @@ func TestFaultsEndTheComparison(t *testing.T) {
 	}
 }
 
+// A fault uses little fuel, but the fresh instances after it may use much. The time that is left for
+// them is looked at before they are made.
+func TestNoInstancesAfterTheTime(t *testing.T) {
+	e := newEngine(t, DefaultLimits(), nil)
+	reads := 0
+	clock := func() time.Duration { reads++; return time.Duration(reads-1) * compareTime } // it is over at the second reading
+	l := &loader{engine: e, policy: &Policy{name: "tenant-a", limits: e.limits, config: []byte("{}")}, computed: clock}
+	trap := rewrite(t, answering(wasmOp(0x00)))
+	c, err := l.compare(context.Background(), trap, trap)
+	if err != nil || c.asked != 1 || c.restarts != 0 {
+		t.Errorf("asked %d questions with %d restarts, %v; want one, as the time is over then", c.asked, c.restarts, err)
+	}
+}
+
 // TestEnginesDisagree gives the two engines modules that differ, as if one of them were
 // wrong.
 func TestEnginesDisagree(t *testing.T) {
@@ -83,11 +98,16 @@ func TestEnginesDisagree(t *testing.T) {
 
 // dropAll returns a module whose classify drops everything, after some work that is of no use.
 func dropAll(work int) []byte {
+	return answering(wasmCat(slices.Repeat(wasmCat(wasmI32(1), wasmOp(0x1a)), work), wasmI64(0)))
+}
+
+// answering returns a module whose classify has this code.
+func answering(code []byte) []byte {
 	export := func(name string, f byte) []byte { return append(binary.AppendSized(nil, []byte(name)), 0, f) }
 	m := binary.AppendSection([]byte(binary.Preamble), binary.SectionType,
 		binary.AppendVector(nil, []byte{binary.Func, 0, 0}, []byte{binary.Func, 2, binary.I32, binary.I32, 1, binary.I64}))
 	m = binary.AppendSection(m, binary.SectionFunction, binary.AppendVector(nil, []byte{0}, []byte{1}))
 	m = binary.AppendSection(m, binary.SectionExport, binary.AppendVector(nil, export(abi.Marker, 0), export(abi.Classify, 1)))
-	classify := wasmCat([]byte{0}, slices.Repeat(wasmCat(wasmI32(1), wasmOp(0x1a)), work), wasmI64(0), wasmOp(0x0b))
+	classify := wasmCat([]byte{0}, code, wasmOp(0x0b))
 	return binary.AppendSection(m, binary.SectionCode, binary.AppendVector(nil, []byte{2, 0, 0x0b}, binary.AppendSized(nil, classify)))
 }
