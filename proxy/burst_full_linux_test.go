@@ -12,12 +12,12 @@ import (
 
 // A msg_server that gets a burst moves a part of it for each PDU, and not all that is left. One
 // that looks as if it kept up, because the system did not run it in time, can move more, so
-// each burst has four attempts. Not paced, none of them suffices.
+// each burst has ten attempts. Not paced, none of them suffices.
 func TestBurstSparesMsgServer(t *testing.T) {
 	for _, c := range []struct{ pdus, size int }{{100_000, 66}, {20_000, 1024}} {
 		unpaced := c.pdus * c.pdus * c.size / 2
 		var moved []int
-		for len(moved) < 4 && (len(moved) == 0 || moved[len(moved)-1] > unpaced/4) {
+		for len(moved) < 10 && (len(moved) == 0 || moved[len(moved)-1] > unpaced/4) {
 			moved = append(moved, movedForBurst(t, c.pdus, c.size))
 		}
 		if moved[len(moved)-1] > unpaced/4 {

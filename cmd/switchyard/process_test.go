@@ -48,8 +48,13 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GOGC", "400"); err != nil {
 		panic(err)
 	}
-	// Most tests wait for servers and timers, not for a core.
-	if err := flag.Set("test.parallel", strconv.Itoa(8*min(runtime.GOMAXPROCS(0), 4))); err != nil {
+	// Most quick tests wait for servers and timers, not for a core. Those with the tag full start
+	// several servers each, which keep the cores busy.
+	each := 8
+	if full {
+		each = 2
+	}
+	if err := flag.Set("test.parallel", strconv.Itoa(each*min(runtime.GOMAXPROCS(0), 4))); err != nil {
 		panic(err)
 	}
 	testscript.Main(withBus{m}, map[string]func(){"switchyard": main})
