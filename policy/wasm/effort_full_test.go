@@ -21,5 +21,5 @@ const (
 	allWorstCases = true
 	worstDecision = 20 * time.Millisecond
 	worstStart    = 200 * time.Millisecond
-	measurements  = 3
+	measurements  = 3 // of a case at most; one that is quick enough suffices
 )

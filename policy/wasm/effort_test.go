@@ -21,5 +21,5 @@ const (
 	allWorstCases = false
 	worstDecision = 100 * time.Millisecond
 	worstStart    = time.Second
-	measurements  = 1 // of each case; the best one counts
+	measurements  = 1
 )

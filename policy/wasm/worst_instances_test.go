@@ -115,7 +115,7 @@ func TestWorstInstances(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			p := compiled(t, e, d.module(d.n))
 			best := time.Hour
-			for range measurements {
+			for n := 0; n < measurements && best > worstStart; n++ {
 				read, stop := e.clock()
 				in, err := p.instantiate()
 				took := read()

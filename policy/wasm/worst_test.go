@@ -293,7 +293,7 @@ func TestWorstCases(t *testing.T) {
 		t.Run(c.group+"/"+c.name, func(t *testing.T) {
 			p := loadModule(t, e, c.name, c.module(false), nil)
 			best := time.Hour
-			for range measurements {
+			for n := 0; n < measurements && best > worstDecision; n++ {
 				s, err := p.claim(0)
 				if err != nil {
 					t.Fatal(err)
@@ -335,7 +335,7 @@ func TestWorstStarts(t *testing.T) {
 		t.Run(c.group+"/"+c.name, func(t *testing.T) {
 			p := compiled(t, e, c.module(true))
 			best := time.Hour
-			for range measurements {
+			for n := 0; n < measurements && best > worstStart; n++ {
 				read, stop := e.clock()
 				_, err := p.instantiate()
 				took := read()

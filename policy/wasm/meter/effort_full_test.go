@@ -2,8 +2,8 @@
 
 package meter
 
-// generatedModules is how many modules TestRewrittenAgrees generates.
-const generatedModules = 400
+// generatedModules is how many modules TestRewrittenAgrees and TestEnginesAgree generate.
+const generatedModules = 150
 
 // allFrames makes TestStackIsBounded compile the frames that take long, too.
 const allFrames = true

@@ -2,7 +2,7 @@
 
 package meter
 
-// generatedModules is how many modules TestRewrittenAgrees generates.
+// generatedModules is how many modules TestRewrittenAgrees and TestEnginesAgree generate.
 const generatedModules = 30
 
 // allFrames makes TestStackIsBounded compile the frames that take long, too.
