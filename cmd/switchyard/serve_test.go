@@ -226,7 +226,7 @@ func TestConfigurationReload(t *testing.T) {
 	p.expect("configuration refused; keeping the one in force", "config.toml:2", "config.toml:3", "heartbeat")
 	c.settle()
 	replace(t, path, "[peer]\ntimeout = \"40s\"\n")
-	p.expect("configuration refused before is gone; nothing changed")
+	p.expect("the refused configuration is gone; nothing changed")
 	replace(t, path, "[peer]\ntimeout = \"60ms\"\n[wasm]\nfaults = \"\"\n[tenant.default]\n[tenant.acme]\n")
 	p.expect("take effect after a restart", "wasm.faults")
 	p.expect("configuration reloaded", "peer.timeout", "tenant.acme")

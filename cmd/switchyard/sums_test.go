@@ -60,7 +60,7 @@ func TestSumsAndFactsOfThePolicyInForce(t *testing.T) {
 	}
 	write(t, path, text)
 	p.signal(syscall.SIGHUP)
-	p.expect("policy refused before is gone; its file is the one in force")
+	p.expect("the refused policy is gone; its file is the one in force again")
 	if e := latest(); e.State != api.InForce || e.SHA256 != sum || e.Signature.Version != 2 {
 		t.Errorf("the API has %+v", e)
 	}

@@ -181,7 +181,7 @@ func TestDialoguesAcrossManyUpgrades(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const every = 5
+	const every = 10
 	for i, d := range dialogues {
 		t.Run(d.Name, func(t *testing.T) {
 			t.Parallel()

@@ -179,7 +179,7 @@ func (srv *server) apply() error {
 	if len(live) == 0 {
 		srv.config, srv.checker = p.config, p.checker
 		if srv.lastErrors["configuration"] != "" {
-			srv.log.Info("configuration refused before is gone; nothing changed")
+			srv.log.Info("the refused configuration is gone; nothing changed")
 		}
 		return nil
 	}
@@ -252,7 +252,7 @@ func (srv *server) keepPolicy(t config.Tenant, s *served, found candidate, reque
 	case signed:
 		srv.confirm(t.Name, s, "policy signed again; it stays in force")
 	case refused:
-		srv.confirm(t.Name, s, "policy refused before is gone; its file is the one in force")
+		srv.confirm(t.Name, s, "the refused policy is gone; its file is the one in force again")
 	case requested:
 		srv.log.Info("policy unchanged", append([]any{"tenant", t.Name, "policy", found.Name}, found.sums()...)...)
 	}
