@@ -203,7 +203,7 @@ func TestStopMeanwhile(t *testing.T) {
 		if err := <-done; !errors.Is(err, stop) {
 			t.Errorf("the new process: %v, want %v", err, stop)
 		}
-		if err := from.hear(kindReady, new(Counts)); err == nil || !strings.Contains(err.Error(), stop.Error()) {
+		if err := from.receiveAnswer(kindReady, new(Counts)); err == nil || !strings.Contains(err.Error(), stop.Error()) {
 			t.Errorf("the old process hears %v", err)
 		}
 	})
@@ -221,7 +221,7 @@ func TestStopWhenReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	from.say(kindEnd, Counts{})
-	if err := from.hear(kindReady, new(Counts)); err != nil {
+	if err := from.receiveAnswer(kindReady, new(Counts)); err != nil {
 		t.Fatal(err)
 	}
 	cancel()

@@ -168,7 +168,7 @@ func TestOldProcessLies(t *testing.T) {
 			test.say(from)
 			var refused *RefusedError
 			for refused == nil {
-				if err := from.hear(kindReady, new(Counts)); err != nil && !errors.As(err, &refused) {
+				if err := from.receiveAnswer(kindReady, new(Counts)); err != nil && !errors.As(err, &refused) {
 					t.Fatal(err)
 				}
 			}

@@ -27,7 +27,7 @@ func (c *Conn) Ask(ctx context.Context, hello Hello, limits Limits) (Offer, erro
 	hello.Format = Format
 	err := c.say(kindHello, hello)
 	if err == nil {
-		err = c.hear(kindOffer, &offer)
+		err = c.receiveAnswer(kindOffer, &offer)
 	}
 	if err == nil && offer.Format != Format {
 		err = fmt.Errorf("version %q of the program speaks format %d of the handover, this one format %d; restart instead", offer.Version, offer.Format, Format)
@@ -68,7 +68,7 @@ func (c *Conn) handOver(ctx context.Context, old Old, limits Limits) (moved Coun
 		return Counts{}, err
 	}
 	var adopted Counts
-	if err := c.fault(ctx, StepReady, c.hear(kindReady, &adopted)); err != nil {
+	if err := c.fault(ctx, StepReady, c.receiveAnswer(kindReady, &adopted)); err != nil {
 		return Counts{}, err
 	}
 	if adopted != s.sent {
@@ -83,8 +83,8 @@ func limited(ctx context.Context, limit time.Duration, what string) (context.Con
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s after %s", what, limit))
 }
 
-// hear receives the answer of that kind.
-func (c *Conn) hear(want kind, v any) error {
+// receiveAnswer receives the answer of that kind.
+func (c *Conn) receiveAnswer(want kind, v any) error {
 	f, err := c.receive()
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (c *Conn) fault(ctx context.Context, step Step, err error) error {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case errors.Is(err, errEnded):
-		if refused := c.hear(kindReady, new(Counts)); errors.As(refused, new(*RefusedError)) {
+		if refused := c.receiveAnswer(kindReady, new(Counts)); errors.As(refused, new(*RefusedError)) {
 			err = refused
 		} else {
 			err = errNewGone

@@ -297,7 +297,7 @@ func (p *plan) admit(t config.Tenant) {
 	}
 	srv.tenants[t.Name] = s
 	s.tenant.EverySecond(func() {
-		srv.second(s)
+		srv.eachSecond(s)
 		srv.access.flush()
 	})
 	// The history is written after the tenant is there, because the receipt has its counts.

@@ -23,15 +23,15 @@ const (
 	fullLog   = 0.8
 )
 
-// badSeconds counts the seconds in which a tenant was in trouble. The goroutine of second counts; Serve reads as well.
+// badSeconds counts the seconds in which a tenant was in trouble. The goroutine of eachSecond counts; Serve reads as well.
 type badSeconds struct {
-	ticking              atomic.Pointer[staged] // the release that second ticks; nil if none is under way
+	ticking              atomic.Pointer[staged] // the release that eachSecond ticks; nil if none is under way
 	slowProbes, fullLogs atomic.Uint64
 }
 
-// second is called once a second by a goroutine of the tenant, while it is served. It reads the view
+// eachSecond is called once a second by a goroutine of the tenant, while it is served. It reads the view
 // and not the server, which belongs to the goroutine of Serve.
-func (srv *server) second(s *served) {
+func (srv *server) eachSecond(s *served) {
 	if srv.state.probes.Last(s.tenant.Name) > slowProbe {
 		s.slowProbes.Add(1)
 	}

@@ -82,7 +82,7 @@ func TestSecondsWithAFullLog(t *testing.T) {
 			a.Send(t, pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 60_000)))
 		}
 		before := tenant.fullLogs.Load()
-		if s.second(tenant); tenant.fullLogs.Load()-before != c.want {
+		if s.eachSecond(tenant); tenant.fullLogs.Load()-before != c.want {
 			t.Errorf("with %d bytes of 5 MiB: %d bad seconds, want %d", h.Memory(), tenant.fullLogs.Load()-before, c.want)
 		}
 	}
