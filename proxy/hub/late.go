@@ -41,12 +41,12 @@ func (h *Hub) leaveLate(s *Seat) (back chan struct{}) {
 // SayLate says Left about the sessions that had left here by the last call, and about those that were replaced.
 // It returns how many others there are. It is to be called once a second.
 func (h *Hub) SayLate() (others int) {
-	if h.order == nil {
-		return 0
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	o := h.order
+	if o == nil {
+		return 0
+	}
 	o.late = slices.DeleteFunc(o.late, func(l lateSession) bool {
 		done := l.waited || o.sessions[l.seat.Session()].Replaced
 		if done {

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"bytes"
+	"sync"
 	"testing"
 
 	"switchyard/pdu/body"
@@ -47,6 +48,20 @@ func TestLateSessionsInAnUpgrade(t *testing.T) {
 	want("after the second call", 0, 3, 4)
 	hubtest.Conserved(t, a.Hub)
 	hubtest.Conserved(t, b.Hub)
+}
+
+// A tenant calls SayLate from its beginning, also while it gets its order; -race checks it.
+func TestOrderIsSetBesideSayLate(t *testing.T) {
+	f := newFleet(t, 1)
+	m := f.hubs[0]
+	next := New(f.active, 1<<40)
+	var ticking sync.WaitGroup
+	ticking.Go(func() { next.SayLate() })
+	next.SetOrder(m, m.number)
+	ticking.Wait()
+	if n := next.SayLate(); n != 0 {
+		t.Errorf("%d sessions are late at a hub without any", n)
+	}
 }
 
 // exchange has another process continue as the hub. None of the connections moves.

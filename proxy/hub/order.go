@@ -78,9 +78,11 @@ type ordered struct {
 // limits are those of the user table at the hub where a run comes from; 0 is unlimited.
 type limits struct{ users, peerUsers int }
 
-// SetOrder makes the hub share its tenant with others. It must be called before the first Connect.
-// The number of the hub is 1 to 4095, and different at each.
+// SetOrder makes the hub share its tenant with others. It must be called before the first Connect;
+// SayLate may be called meanwhile. The number of the hub is 1 to 4095, and different at each.
 func (h *Hub) SetOrder(o Order, hub uint16) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.order = &ordering{order: o, hub: hub, sessions: make(map[uint64]ordered)}
 	h.sessions = h.firstSession()
 	h.presence.KeepSum()

@@ -27,34 +27,35 @@ func (g *gated) Write(p []byte) (int, error) {
 }
 
 func TestAsyncWriter(t *testing.T) {
-	t.Parallel()
-	out := &gated{gate: make(chan struct{}), writing: make(chan struct{}, 1000)}
-	w := newAsyncWriter(out)
-	var lost atomic.Int64
-	w.start(func(lines int) { lost.Add(int64(lines)) })
-	io.WriteString(w, "first\n")
-	<-out.writing
-	line := strings.Repeat("x", 1023) + "\n"
-	for range 3 * maxBuffered / len(line) {
-		if n, err := io.WriteString(w, line); n != len(line) || err != nil {
-			t.Fatal(n, err)
+	synctest.Test(t, func(t *testing.T) {
+		out := &gated{gate: make(chan struct{}), writing: make(chan struct{}, 1000)}
+		w := newAsyncWriter(out)
+		var lost atomic.Int64
+		w.start(func(lines int) { lost.Add(int64(lines)) })
+		io.WriteString(w, "first\n")
+		<-out.writing
+		line := strings.Repeat("x", 1023) + "\n"
+		for range 3 * maxBuffered / len(line) {
+			if n, err := io.WriteString(w, line); n != len(line) || err != nil {
+				t.Fatal(n, err)
+			}
 		}
-	}
-	close(out.gate)
-	io.WriteString(w, "last\n")
-	w.close()
-	text := out.String()
-	kept := int64(strings.Count(text, line))
-	if !strings.HasPrefix(text, "first\nx") || kept != maxBuffered/int64(len(line)) {
-		t.Errorf("%d lines were written, want as many as there is room for", kept)
-	}
-	if all := kept + lost.Load(); all < 3*maxBuffered/int64(len(line)) {
-		t.Errorf("%d lines were written and %d lost", kept, lost.Load())
-	}
-	io.WriteString(w, "late")
-	if strings.Contains(out.String(), "late") {
-		t.Error("a line was written after close")
-	}
+		close(out.gate)
+		io.WriteString(w, "last\n")
+		w.close()
+		text := out.String()
+		kept := int64(strings.Count(text, line))
+		if !strings.HasPrefix(text, "first\nx") || kept != maxBuffered/int64(len(line)) {
+			t.Errorf("%d lines were written, want as many as there is room for", kept)
+		}
+		if all := kept + lost.Load(); all < 3*maxBuffered/int64(len(line)) {
+			t.Errorf("%d lines were written and %d lost", kept, lost.Load())
+		}
+		io.WriteString(w, "late")
+		if strings.Contains(out.String(), "late") {
+			t.Error("a line was written after close")
+		}
+	})
 }
 
 // Lost lines are reported although the buffer is full when the output takes lines again, and the
