@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"switchyard/proxy/hub"
@@ -110,7 +111,7 @@ func (s *session) writeDue(stop func() bool) {
 		switch {
 		case err == nil:
 		case !timesOut && errors.Is(err, os.ErrDeadlineExceeded) && (n > 0 || s.raw != nil && waits.endedEarly(timeout) || waits.disturbed(timeout)):
-		case errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT): // the second by the kernel
 			s.timeOut()
 		default:
 			// The session continues: what the peer sent before is still read, and its reader

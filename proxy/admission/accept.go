@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// keepAlive are TCP parameters of accepted connections. A dead peer is noticed within 30 s, whether
-// sent data is unacknowledged or not, for which setSocketOptions has another one.
+// keepAlive are TCP parameters of accepted connections. A dead peer is noticed within 30 s. If sent data
+// is unacknowledged, the kernel goes by another one, see setSocketOptions.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
 // acceptLoop accepts until the listener is closed, and pauses when accepting fails.

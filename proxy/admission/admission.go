@@ -63,6 +63,7 @@ type Options struct {
 	SourceConnections int           // of one source at once
 	AcceptRate        int           // connections per second of one source, in bursts of up to SourceConnections
 	HandshakeTimeout  time.Duration // for the PROXY header and the TLS handshake together
+	WriteTimeout      time.Duration // of the tenants; the kernel waits longer for a peer that takes nothing
 
 	Pacing            bool   // pace output to peers that may be msg_servers; only on Linux and without TLS
 	CongestionControl string // the kernel's name for it; empty: the system's. See CheckCongestionControl

@@ -64,7 +64,8 @@ func (s State) counts() Counts {
 // all limits but the rate, even if there are more than may be.
 func (l *Listener) Adopt(conn *net.TCPConn, r Record) (forTenant net.Conn, ended func(abandoned bool)) {
 	c := &connection{listener: l, options: l.options.Load(), conn: conn, peer: r.Peer, proxied: r.Proxied, claimed: r.Tenant}
-	c.admitted.conn = adopted(conn, r, c.options)
+	tune(conn, c.options)
+	c.admitted.conn = adopted(conn, r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counts.Accepted++
@@ -83,14 +84,15 @@ func RecordWithoutListener(conn net.Conn) Record {
 	return Record{Peer: unmapped(conn.RemoteAddr().(*net.TCPAddr)), Proxied: proxied}
 }
 
-// AdoptWithoutListener is Adopt for a connection whose listener was removed. No limit counts it.
+// AdoptWithoutListener is Adopt for a connection whose listener was removed. No limit counts it, and its
+// socket keeps the options that it has.
 func AdoptWithoutListener(conn *net.TCPConn, r Record) (forTenant net.Conn) {
-	return adopted(conn, r, new(Options))
+	conn.SetKeepAliveConfig(keepAlive) // making a connection of the descriptor has changed it
+	return adopted(conn, r)
 }
 
 // adopted returns what a tenant is handed of an adopted connection.
-func adopted(conn *net.TCPConn, r Record, o *Options) net.Conn {
-	tune(conn, o) // making a connection of the descriptor has changed keepalive
+func adopted(conn *net.TCPConn, r Record) net.Conn {
 	// A socket whose peer has reset the connection no longer knows the address.
 	if r.Proxied || conn.RemoteAddr() == nil {
 		return &proxiedConn{TCPConn: conn, peer: r.Peer}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"reflect"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -168,12 +169,24 @@ func TestAdoptedConnectionHasItsOptions(t *testing.T) {
 	from := open(t, Options{})
 	from.dial()
 	from.serves("main")
-	checkOptions(t, from.moves(Options{}).serves("main").Conn.(*net.TCPConn))
+	checkOptions(t, from.moves(Options{}).serves("main").Conn.(*net.TCPConn), 30*time.Second)
 }
 
-func checkOptions(t *testing.T, conn *net.TCPConn) {
+// The kernel does not give up a peer before the tenant does, also after an upgrade.
+func TestKernelWaitsLongerThanTheTenant(t *testing.T) {
+	o := Options{WriteTimeout: 10 * time.Minute}
+	from := open(t, o)
+	from.dial()
+	s := from.serves("main")
+	checkOptions(t, s.Conn.(*net.TCPConn), 10*time.Minute+afterWriteTimeout)
+	without := AdoptWithoutListener(received(t, s.Conn), recoded(t, RecordWithoutListener(s.Conn)))
+	defer without.Close()
+	checkOptions(t, without.(*net.TCPConn), 10*time.Minute+afterWriteTimeout)
+}
+
+func checkOptions(t *testing.T, conn *net.TCPConn, userTimeout time.Duration) {
 	t.Helper()
-	for option, want := range map[int]int{unix.TCP_KEEPIDLE: 15, unix.TCP_KEEPINTVL: 5, unix.TCP_KEEPCNT: 3, unix.TCP_USER_TIMEOUT: 30_000, unix.TCP_NODELAY: 1} {
+	for option, want := range map[int]int{unix.TCP_KEEPIDLE: 15, unix.TCP_KEEPINTVL: 5, unix.TCP_KEEPCNT: 3, unix.TCP_USER_TIMEOUT: int(userTimeout.Milliseconds()), unix.TCP_NODELAY: 1} {
 		control(t, conn, func(fd int) error {
 			got, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, option)
 			if got != want {
@@ -201,7 +214,7 @@ func TestAdoptWithoutListener(t *testing.T) {
 			t.Errorf("the address is %s, want %s", got, want)
 		}
 		if s.Conn == proxied.Conn {
-			checkOptions(t, again.(*proxiedConn).TCPConn)
+			checkOptions(t, again.(*proxiedConn).TCPConn, 30*time.Second)
 		}
 	}
 }

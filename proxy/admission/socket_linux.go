@@ -12,8 +12,10 @@ import (
 	"switchyard/proxy"
 )
 
-// userTimeout is within what time a dead peer is noticed, like keepAlive.
-const userTimeout = 30 * time.Second
+const (
+	userTimeout       = 30 * time.Second // within this a dead peer is noticed, like keepAlive
+	afterWriteTimeout = 10 * time.Second // but not before the tenant closes a peer that takes nothing
+)
 
 // setSocketOptions sets the options of an accepted connection for which Go has no methods. It ignores
 // errors: the system's values stay then.
@@ -21,8 +23,7 @@ const userTimeout = 30 * time.Second
 //	TCP_USER_TIMEOUT    bounds how long sent data may stay unacknowledged. Keepalive probes are not
 //	                    sent while data is unacknowledged, so they do not notice a peer that vanished
 //	                    then. The kernel counts the time in which the peer's window is smaller than
-//	                    the next segment too, even if the peer answers; most such peers are closed for
-//	                    WriteTimeout before.
+//	                    the next segment too, even if the peer answers.
 //	TCP_CONGESTION      as CheckCongestionControl has tried it before
 //	TCP_NOTSENT_LOWAT   see proxy.PacedMark
 func setSocketOptions(conn *net.TCPConn, o *Options) {
@@ -32,7 +33,8 @@ func setSocketOptions(conn *net.TCPConn, o *Options) {
 	}
 	raw.Control(func(descriptor uintptr) {
 		fd := int(descriptor)
-		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
+		timeout := max(userTimeout, o.WriteTimeout+afterWriteTimeout)
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(timeout.Milliseconds()))
 		if o.CongestionControl != "" {
 			unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, o.CongestionControl)
 		}

@@ -186,7 +186,8 @@ func (l *listener) admissionOptions(c *config.Config, refused func(admission.Ref
 		Issuers:     certificate.Issuers,
 		Describe:    certificate.Describe,
 		Connections: int(l.config.Connections), SourceConnections: int(l.config.SourceConnections), AcceptRate: int(l.config.AcceptRate),
-		HandshakeTimeout: time.Duration(l.config.HandshakeTimeout), CongestionControl: l.config.CongestionControl, Pacing: l.config.Pacing,
+		HandshakeTimeout: time.Duration(l.config.HandshakeTimeout), WriteTimeout: time.Duration(c.Peer.WriteTimeout),
+		CongestionControl: l.config.CongestionControl, Pacing: l.config.Pacing,
 	}
 	// Withdrawn is asked about every open connection with a certificate, when the listener rechecks.
 	o.Recheck, o.Refused = l.config.Recheck, refused
