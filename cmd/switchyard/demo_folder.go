@@ -18,9 +18,9 @@ import (
 	"switchyard/policy/statefolder"
 )
 
-// demoHeader is the first line of a configuration that demo has written. A folder is known by it: no
-// other one is written to or removed.
-const demoHeader = "# Written with 'switchyard demo'. Saved changes take effect at once.\n"
+// demoHeader is the first line of a configuration that demo has written. A folder is known by it, also
+// one of another release: no other folder is written to or removed.
+const demoHeader = "# Written by 'switchyard demo'. Saved changes take effect at once.\n"
 
 // usualAddresses are where a demo listens if nothing else does.
 type usualAddresses struct{ hub, admin string }

@@ -223,6 +223,7 @@ func TestLeftDemoFoldersAreRemoved(t *testing.T) {
 		"switchyard-demo-2": {demoHeader, leftAfter - time.Minute, true},
 		"switchyard-demo-3": {"[admin]\n", leftAfter + time.Minute, true},
 		"switchyard-4":      {demoHeader, leftAfter + time.Minute, true},
+		"switchyard-demo-5": {"# Written by 'switchyard demo'. Saved changes take effect at once.\n", leftAfter + time.Minute, false}, // of an earlier release
 	}
 	for name, c := range folders {
 		f := demoFolder{path: filepath.Join(parent, name)}

@@ -22,7 +22,7 @@ func filePages() map[string]string {
 
 // head begins a page.
 func (p *page) head(name, section, short string) {
-	p.line(`.\" Written with 'switchyard manual'.`)
+	p.line(`.\" Written by 'switchyard manual'.`)
 	p.line(`.TH "%s" "%s" "" "switchyard %s" "Switchyard"`, roff(strings.ToUpper(name)), section, roff(server.ProgramVersion().Version))
 	p.line(".nh\n.ad l") // so that no name is broken
 	p.section("NAME")

@@ -107,7 +107,7 @@ func (t Tenant) Hub() *hub.Hub { return t.Served.Hub() }
 
 // Options are what the admin interface serves besides its Backend.
 type Options struct {
-	Version string           // as printed with 'switchyard version'
+	Version string           // as printed by 'switchyard version'
 	Started time.Time        // of the server
 	Level   *slog.LevelVar   // from which lines are logged; operators may set it
 	Lines   *Lines           // the last lines of the log
