@@ -9,7 +9,7 @@ import (
 // The commands that are known are those of the protocol and the custom ones of the operator:
 //
 //	protocol  0x0301  CID_MSG_DATA   Commands, never changes
-//	custom       0x0901  CID_MY_ORDER   of the configuration, replaced by SetCustomCommands
+//	custom    0x0901  CID_MY_ORDER   of the configuration, replaced by SetCustomCommands
 //
 // A process has one set of custom commands, so that a command has the same name in every log line,
 // metric and answer, and whatever prints a CommandID needs no table of names.

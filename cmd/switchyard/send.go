@@ -249,7 +249,7 @@ const mostPDU = 1 << 30
 //	the deadline or a signal, without --expect          0
 //	the deadline or a signal, with --expect             75
 //	the hub has closed the connection                   1
-//	bytes that are not a PDU, or an answer in HTTP         69
+//	bytes that are not a PDU, or an answer in HTTP      69
 func (s *sendOptions) answers(ctx context.Context, conn net.Conn, begun time.Time, stdout, stderr io.Writer) error {
 	came := 0
 	for r := pdu.NewReader(conn, mostPDU); ; {

@@ -12,7 +12,7 @@ import (
 // event, so nothing of it can come between two steps of a record. In this order:
 //
 //	alone        if nothing has come back for AloneAfter
-//	enter again   if no state has come for answerTime; or begin again, if nobody else is there
+//	enter again  if no state has come for answerTime; or begin the tenant again, if nobody else is there
 //	beat         what other hubs take for a sign of life
 //	gone         members that are silent are declared gone
 //	the rest     a msg_server at two hubs; waiting for others to enter; leaving

@@ -85,7 +85,7 @@ type Counts struct {
 	Underway  uint64 // judged PDUs that have not come back in the order of several hubs
 	Refused   uint64 // PDUs dropped before they were judged
 	Unstaged  uint64 // PDUs judged while no stage was in force; policy.Tally counts the others
-	Made      uint64 // PDUs of the hub's custom: notices, answers, heartbeats
+	Made      uint64 // PDUs of the hub's own: notices, answers, heartbeats
 	Due       uint64
 	Delivered uint64 // written whole to a connection
 	Pending   uint64 // due to a session that still exists, and not yet known to be written

@@ -19,7 +19,7 @@ import (
 //	lines at the end were removed             head.json
 //	a file before was changed or replaced     its SHA-256 in the first line of the next file
 //	a receipt was changed                     the chain; with keys also its signature
-//	everything was written again               with keys head.json and receipts; otherwise only the number
+//	everything was rewritten                  with keys head.json and receipts; otherwise only the number
 //	                                          and the sum of the last line, if they are kept elsewhere
 
 // A Report is the result of Verify.
