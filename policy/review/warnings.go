@@ -74,12 +74,12 @@ func misroutedBy(c pdu.Command, n protoreflect.FieldNumber) string {
 	if message == nil {
 		return ""
 	}
-	own := c.ID.IsCustom() // the names of its fields say nothing
+	custom := c.ID.IsCustom() // the names of its fields say nothing
 	field := message.Fields().ByNumber(n)
 	switch {
 	case field == nil:
 		return fmt.Sprintf("%s is sent to the holders of the user in field %d, which its message %s does not have", c.Name, n, c.Message)
-	case own:
+	case custom:
 	case strings.HasSuffix(string(field.Name()), "session_id"):
 		return fmt.Sprintf("%s is sent to the holders of %s, which is a user in single chats only: in group chats it is the group, so that they go to the user of the same number. "+
 			"Broadcast it, or inspect the type of the session, as the shipped policy unicast does", c.Name, field.Name())

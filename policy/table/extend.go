@@ -201,7 +201,7 @@ func (c *chain) names(i int) []string {
 // extend adds the rules of b for which the table has none of its own.
 func (p *parser) extend(b *Table) {
 	t := &p.table
-	t.own = t.own || b.own
+	t.custom = t.custom || b.custom
 	missing(t.pairs, b.pairs)
 	missing(t.services, b.services)
 	p.extendSet(&t.ruleSet, &b.ruleSet)

@@ -42,10 +42,10 @@ func usersIn(message string) (fields []field) {
 		return nil
 	}
 	kinds := []protoreflect.Kind{protoreflect.Uint32Kind, protoreflect.Uint64Kind, protoreflect.Int32Kind, protoreflect.Int64Kind}
-	own := messages.OfProtocol(message) == nil
+	custom := messages.OfProtocol(message) == nil
 	for i := range t.Descriptor().Fields().Len() {
 		f := t.Descriptor().Fields().Get(i)
-		if slices.Contains(kinds, f.Kind()) && f.Number() < 32 && (own || namesUser.MatchString(string(f.Name()))) {
+		if slices.Contains(kinds, f.Kind()) && f.Number() < 32 && (custom || namesUser.MatchString(string(f.Name()))) {
 			fields = append(fields, field{int(f.Number()), string(f.Name())})
 		}
 	}

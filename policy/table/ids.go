@@ -32,7 +32,7 @@ func (p *parser) customName(word string) *command.Problem {
 		return &command.Problem{What: fmt.Sprintf("%s is a name of this configuration, which a table that comes alone, as from an address, cannot use", word),
 			Remedy: fmt.Sprintf("write 0x%04x, or write the table out: 'switchyard policy show --table FILE'", uint16(c.ID))}
 	}
-	p.table.own = true
+	p.table.custom = true
 	return nil
 }
 
@@ -63,7 +63,7 @@ func (p *parser) messageOf(command pdu.CommandID) string {
 		if p.alone {
 			return ""
 		}
-		p.table.own = true // a field by name has no meaning without the configuration
+		p.table.custom = true // a field by name has no meaning without the configuration
 	}
 	return messageOf(command)
 }

@@ -155,7 +155,7 @@ type Table struct {
 	pairs    map[pair]*rule          // for one command of one service
 	services map[pdu.ServiceID]*rule // the else of each [service.X]
 	from     []*fromSection          // in the order in which they are tried, before all other rules
-	own      bool                    // it names custom commands of the configuration, or their fields
+	custom   bool                    // it names custom commands of the configuration, or their fields
 	limits   policy.RateLimits       // by the numbers in its verdicts
 	groups   []string                // that it names, by their numbers in its verdicts
 }
@@ -224,7 +224,7 @@ func (t *Table) Place(service pdu.ServiceID, command pdu.CommandID) Place {
 
 // UsesCustom reports whether the table names custom commands of the configuration, or fields of their bodies,
 // so that its own text does not say all that it means; Text does.
-func (t *Table) UsesCustom() bool { return t.own }
+func (t *Table) UsesCustom() bool { return t.custom }
 
 // rule returns the rule that decides about the ids, but for those of certain senders.
 func (t *Table) rule(service pdu.ServiceID, command pdu.CommandID) *rule {

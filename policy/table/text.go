@@ -71,14 +71,14 @@ func (t *Table) write(b *strings.Builder, r *rule, key string) {
 }
 
 // writeCases writes the section of a rule with cases; by numbers alone if it is for a custom command.
-func (t *Table) writeCases(b *strings.Builder, r *rule, section string, own bool) {
+func (t *Table) writeCases(b *strings.Builder, r *rule, section string, custom bool) {
 	if len(r.cases) == 0 {
 		return
 	}
 	fmt.Fprintf(b, "\n[%s]\n", section)
 	for _, c := range r.cases {
 		when := c.when.String()
-		if own {
+		if custom {
 			when = c.when.numbers()
 		}
 		t.writeLine(b, fmt.Sprintf("%q", when), c.decision)
