@@ -114,7 +114,7 @@ func TestLimitOfInspections(t *testing.T) {
 	}
 }
 
-// A verdict by ids that is not allowed is not a fallback either, and causes no inspection.
+// A verdict by ids that is not allowed is not used as a fallback either, and causes no inspection.
 func TestLimitOfWhatHappensIfInspectionFails(t *testing.T) {
 	r := always(abi.BroadcastAll | abi.InspectHeader)
 	r.inspect = func(Verdict, Question) (Verdict, error) {

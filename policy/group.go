@@ -13,7 +13,7 @@ import (
 
 // A Group is the name of a group of peers, as a number that fits into a verdict. Equal names have
 // equal numbers as long as the process runs, in all tenants and policies; other processes have other
-// numbers. 0 is not a group.
+// numbers. 0 means no group.
 //
 // Policies have numbers of their own: the first group that a policy names is its number 0. Package
 // wasm translates, so that two policies, of which each names other groups, can be compared by their

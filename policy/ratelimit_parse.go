@@ -9,7 +9,7 @@ import (
 	"switchyard/policy/suggest"
 )
 
-// A rate limit is among the flags of a rule, in parts that commas separate: at most one for each
+// A rate limit is written among the flags of a rule, in parts that commas separate: at most one for each
 // scope, and "else drop", which says nothing and may be left out. A part is read as a limit by its first
 // word, so that a faulty limit gets an error about limits and not about flags.
 
@@ -165,7 +165,7 @@ func parsePDUs(word, what, written string) (uint32, *command.Problem) {
 	return uint32(n), nil
 }
 
-// parseBurst reads what is behind the scope.
+// parseBurst reads what follows the scope.
 func parseBurst(words []string) (uint32, *command.Problem) {
 	if words[0] != wordBurst {
 		return 0, problem(suggest.Hint(words[0], []string{wordBurst}, "after the scope only a burst can follow, as in limit 50/s per peer burst 100; flags come after a comma"),

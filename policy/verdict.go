@@ -272,7 +272,7 @@ var flagNames = [...]struct {
 	{abi.Log, "log"},
 }
 
-// alsoGroup is before the name of the group that gets a copy as well.
+// alsoGroup precedes the name of the group that gets a copy as well.
 const alsoGroup = "also group "
 
 func (v Verdict) targets(group string) string {

@@ -25,7 +25,7 @@ import (
 
 const (
 	// lastWrites is for how long a freeze lets peers take what is due to them, if that is more
-	// than mostDue. It does not continue when none of them has taken anything for uselessTime.
+	// than mostDue. It ends earlier when none of them has taken anything for uselessTime.
 	lastWrites  = 500 * time.Millisecond
 	uselessTime = 100 * time.Millisecond
 	// mostDue is how much may be due to a session that moves, in bytes, besides the rest of a

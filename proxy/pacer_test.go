@@ -226,7 +226,7 @@ func TestPacerForgetsTheWidestWindow(t *testing.T) {
 // The edge of the window stands still while the peer's kernel has less room than it has offered
 // before, although the peer reads. No probes are made then for longer than a slow msg_server would
 // need.
-func TestPacerGoesOnWhenTheEdgeStalled(t *testing.T) {
+func TestPacerGoesOnWhenTheEdgeStandsStill(t *testing.T) {
 	s, last := &simulation{size: 512, total: 60 << 20, load: perTick(40e6), socket: simulatedSocket{room: 6 << 20}}, int64(0)
 	s.reads = func(at int64, n int) int {
 		if at-last < int64(25*time.Millisecond) {

@@ -131,7 +131,7 @@ func TestALateTickClosesNothing(t *testing.T) {
 	})
 }
 
-// While the hub stands still, the time in which a peer must take something does not continue.
+// While the hub stands still, the time in which a peer must take something does not run.
 func TestWriteTimeoutAfterAStandstill(t *testing.T) {
 	l := testLimits()
 	l.Timeout, l.LagSoft = 0, 0

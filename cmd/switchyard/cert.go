@@ -16,7 +16,7 @@ import (
 	"switchyard/cmd/switchyard/devcert"
 )
 
-// certCommand makes certificates for trying mutual TLS. Package devcert makes them; this file
+// certCommand is the command for trying mutual TLS. Package devcert makes the certificates; this file
 // checks the command line, and prints a configuration that uses them.
 func certCommand(stdout, stderr io.Writer) *cobra.Command {
 	c := group(&cobra.Command{

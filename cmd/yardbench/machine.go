@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// environment say where and when figures were measured.
+// An environment says where and when figures were measured.
 type environment struct {
 	date    string
 	machine string

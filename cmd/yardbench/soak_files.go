@@ -15,7 +15,7 @@ import (
 	"switchyard/cmd/yardbench/hostile"
 )
 
-// A saver holds the files that the hub of a soak reads, and saves them again all the time: policies
+// A saver holds the files that the hub of a soak reads, and keeps saving them: policies
 // that trap, loop and grow, damaged modules, tables, and the configuration. Each save is a load, a
 // refusal or a swap, so twenty minutes have some thousand of them.
 type saver struct {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Sessions that end more often on the candidate's side than on the other count like other signals
-// are; as many as are to be expected are not.
+// Sessions that end more often on the candidate's side than on the other are a signal like others; as
+// many as are to be expected are none.
 func TestSessionEnds(t *testing.T) {
 	for name, c := range map[string]struct {
 		ends   []Ends

@@ -2,7 +2,7 @@
 // messages: what peers, policies, files and servers write must not control a terminal,
 // forge a line of a log, or show something other than what it is.
 //
-// The rules are only here. A rune is spelled out, as JSON spells it, if it
+// The rules are written here and nowhere else. A rune is spelled out, as JSON spells it, if it
 //
 //   - is a control character, which begins an escape sequence or a new line;
 //   - turns the direction of writing or is otherwise a format character;

@@ -98,7 +98,7 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// requireHarmless says again, and not in the code's words, what may not be in a text.
+// requireHarmless states independently of the code what may not be in a text.
 func requireHarmless(t *testing.T, text, except string) {
 	t.Helper()
 	if !utf8.ValidString(text) {

@@ -2,8 +2,8 @@ package tomlpos
 
 import "strings"
 
-// A Cursor reads a text from its beginning to its end. It knows what a string of TOML is, for those who
-// look for what stands between strings.
+// A Cursor reads a text from its beginning to its end. It knows what a string of TOML is, for packages
+// that look for what is between strings.
 type Cursor struct {
 	Text string
 	At   int // the offset of the next byte

@@ -64,7 +64,7 @@ type metricsOptions struct {
 // its answers slowly leaves some of the handler's places to others.
 const scrapesOfClient = 2
 
-// CheckToken checks a file of tokens, which ServeMetrics would refuse. An empty path is not a file.
+// CheckToken checks a file of tokens, which ServeMetrics would refuse. An empty path means that there is no file.
 func CheckToken(path string) error {
 	_, err := (&tokenFile{path: path}).current()
 	return err

@@ -307,7 +307,7 @@ func (c *lateConn) Write(p []byte) (int, error) {
 	return 0, os.ErrDeadlineExceeded
 }
 
-// While the process stands still, the timeout does not continue: the peer has it once more.
+// While the process stands still, the timeout does not run: the peer has it once more.
 func TestWriteTimeoutAfterAStandstill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := new(lateConn)

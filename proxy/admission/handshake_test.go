@@ -220,7 +220,7 @@ func TestSlowHandshake(t *testing.T) {
 	hears(t, client, "later")
 }
 
-// One deadline covers header and handshake together. Were it set again after the header,
+// One deadline covers header and handshake together. Were it reset after the header,
 // the first connection would outlive the second:
 //
 //	first    ├─────────────── header ─────────┤ refused

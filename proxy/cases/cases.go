@@ -19,7 +19,7 @@
 //
 // # Peers
 //
-// [peers] is above the first case and holds for all cases; [case.peers] replaces it
+// [peers] is written above the first case and holds for all cases; [case.peers] replaces it
 // for one case. Every case starts with a new hub and all of its peers. Sessions are
 // numbered from 1 in the order in which the peers are written. Each peer holds its users
 // from the start, as if they were online there with a PC, and is master or not, even if

@@ -46,7 +46,7 @@ func (c *membership) begun(now time.Time, last []order.Entry, head order.Positio
 }
 
 // forgetPositions is called when the log has begun again, perhaps as the same epoch: nothing that was
-// read is before what is said from now on.
+// read precedes what is said from now on.
 func (c *membership) forgetPositions() {
 	c.expectMembers()
 	c.members.Forget()
@@ -110,7 +110,7 @@ func (c *membership) ask(now time.Time) {
 }
 
 // awaitEnter handles an entry while this hub's Enter has not come back. If something about this
-// hub's number is before it that its author had not read, Enter counts nowhere.
+// hub's number precedes it that its author had not read, Enter counts nowhere.
 func (c *membership) awaitEnter(now time.Time, e order.Entry, r *order.Record) {
 	counts := c.followOthers(now, e, r)
 	switch {
@@ -230,7 +230,7 @@ func (c *membership) importState(now time.Time) {
 
 // refuse handles an invalid state, before anything has changed. Its donor may be of another
 // release, or this hub: then the next state is invalid, too. So tick asks again, after answerTime,
-// and the state that came is not a sign that this hub need not continue alone.
+// and the state that came does not keep this hub from continuing alone.
 func (c *membership) refuse(now time.Time, err error) {
 	c.log.Error("the state from another hub cannot be used; entering again", "error", err)
 	c.answered, c.proved = now, c.unproved

@@ -160,7 +160,7 @@ func TestNumberTaken(t *testing.T) {
 }
 
 // A hub remains after another process with its number has ended, also when it has to enter again: the
-// Enter of that process then is before its own.
+// Enter of that process then precedes its own.
 func TestNumberIsFreeAgain(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.hub(1)

@@ -15,7 +15,7 @@ import (
 	"switchyard/proxy/order/ordertest"
 )
 
-// A hub that finds nobody begins the tenant again, at once.
+// A hub that finds nobody begins the tenant, at once.
 func TestFirstHubFounds(t *testing.T) {
 	inWorld(t, func(w *world) {
 		start := time.Now()

@@ -16,7 +16,7 @@ func IsRemote(policy string) bool {
 // inRegistry is the address of a policy in a registry: host, repository, and a tag or a digest.
 const inRegistry = `^oci://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$`
 
-// inRegistryForm is compiled when a policy is an address: it takes 130 KiB, of every start otherwise.
+// inRegistryForm is compiled when a policy is an address: it takes 130 KiB, which other starts save.
 var inRegistryForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(inRegistry) })
 
 // checkAddressOf accepts the address of a policy.

@@ -84,7 +84,7 @@ const (
 	StepGo     Step = "go"     // the old process lets go
 )
 
-// An Error says at which step a handover failed. The old process then serves on.
+// An Error says at which step a handover failed. The old process then keeps serving.
 type Error struct {
 	Step Step
 	Err  error

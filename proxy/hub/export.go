@@ -57,7 +57,7 @@ type State struct {
 	Groups map[string]uint64 `json:",omitempty"` // GroupCount.Copies, by name
 
 	Commands    []CommandState // of the commands that the protocol has, and of 0
-	Custom      []CommandState `json:"Own,omitempty"` // of custom commands, and of those that were
+	Custom      []CommandState `json:"Own,omitempty"` // of custom commands, and of those that were; earlier releases read this key
 	Unknown     []CommandState // of single commands that are not known
 	UnknownRoom [2]int         // how many of these began with a PDU that was dropped, and with another one
 }

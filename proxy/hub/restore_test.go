@@ -184,7 +184,7 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// What is due to a restored seat is not a lag of another one, however many are restored.
+// What is due to a restored seat does not count as the lag of another one, however many are restored.
 func TestRestoredSeatsLagByThemselves(t *testing.T) {
 	old := newHub(commonRules())
 	var peers []*hubtest.Peer

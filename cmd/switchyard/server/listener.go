@@ -295,7 +295,8 @@ func (srv *server) reloadCertificate(whose string, source *certificate.Source, r
 // certificateOf returns the key in lastErrors of the certificate of an address.
 func certificateOf(whose string) string { return "certificate of listener " + whose }
 
-// certificates returns the certificates in force, by the name of their listener.
+// certificates returns the certificates in force, by the name of their listener; those of the addresses of
+// admin and of metrics are among them.
 func (srv *server) certificates() map[string]*certificate.Source {
 	all := make(map[string]*certificate.Source)
 	for name, l := range srv.listeners {

@@ -90,8 +90,8 @@ func (p *plan) begin(find finder, t config.Tenant, then func(*load)) *load {
 }
 
 // isFor reports whether the plan is for a configuration like c, and loads the policies that are
-// there now. If so, an operator may wait for it as well. p may be nil. It saves a second load when
-// the same file is saved twice, or when a SIGHUP follows the save.
+// there now. If so, an operator may wait for it as well. That saves a second load when the same file
+// is saved twice, or when a SIGHUP follows the save. p may be nil.
 func (p *plan) isFor(c *config.Config, requested bool) bool {
 	if p == nil {
 		return false

@@ -258,7 +258,7 @@ func (srv *server) keepPolicy(t config.Tenant, s *served, found candidate, reque
 	}
 }
 
-// refuse reports that a tenant's policy is refused; the one in force continues. The same file is
+// refuse reports that a tenant's policy is refused; the one in force stays in force. The same file is
 // counted and recorded once, however often it is read.
 func (srv *server) refuse(t config.Tenant, s *served, found candidate, err error, requested bool) {
 	about := "tenant " + t.Name

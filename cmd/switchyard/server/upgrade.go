@@ -21,7 +21,7 @@ import (
 //	                                │
 //	          askSuccessor ──▶ srv.offers ──▶ considerOffer   other sums: the new process ends
 //	                                               │
-//	                                  checked  ◀───┴───▶  handOver ──▶ an error: this process serves on
+//	                                  checked  ◀───┴───▶  handOver ──▶ an error: this process keeps serving
 //	                                                          │
 //	                                                          └─────▶ leave: the other one serves
 //

@@ -69,7 +69,7 @@ func (b *body) price() {
 	}
 }
 
-// choosePayers lets the parent pay where little is skipped. A parent is before its
+// choosePayers lets the parent pay where little is skipped. A parent precedes its
 // children, so one pass from the last mark to the first sums up what a parent would pay.
 func (b *body) choosePayers() {
 	sums := make([]cost, len(b.marks))
