@@ -11,13 +11,13 @@ import (
 	"switchyard/proxy/hub"
 )
 
-// The last hour is kept in series of points: one of each tenant, and one of all tenants together. Points
-// are added every idleEvery seconds, whether anybody watches or not:
+// The last hour is kept in series of points: one of each tenant, and one of all tenants together.
+// Points are added every idleEvery seconds, whether anybody watches or not:
 //
 //	counts of a tenant at 10:00:00    12,000 PDUs
 //	counts of a tenant at 10:00:10    16,500 PDUs    a point of 450 PDUs/s
 //
-// A series takes up to twice keptPoints times 64 bytes, 46 KiB. It begins when the server or the tenant does, and
+// A series takes keptPoints times 64 bytes, 23 KiB. It begins when the server or the tenant does, and
 // continues in the process that takes over in an upgrade.
 
 // keptPoints is how many points a series holds: an hour of them.
@@ -39,8 +39,13 @@ type series struct {
 }
 
 func (s *series) add(p point) {
+	if s.points == nil {
+		s.points = make([]point, 0, keptPoints)
+	}
+	if len(s.points) == keptPoints {
+		s.points = slices.Delete(s.points, 0, 1)
+	}
 	s.points = append(s.points, p)
-	s.points = s.points[max(0, len(s.points)-keptPoints):]
 }
 
 // A lastHour keeps the series. The zero lastHour is ready.
@@ -52,9 +57,9 @@ type lastHour struct {
 }
 
 // add adds a point to each series, from samples that were just taken. The first sample of a series
-// gives no point, as there is nothing to compare it with. A series ends with its tenant: one of the same
-// name that was added again has another hub, and begins a series of its own. A series that another process
-// has begun has no hub yet, and continues with the tenant's first sample here.
+// gives no point, as there is nothing to compare it with. A series ends with its tenant: one of the
+// same name that was added again has another hub, and begins a series of its own. A series that another
+// process has begun has no hub yet, and continues with the tenant's first sample here.
 func (l *lastHour) add(now time.Time, tenants []Tenant, samplesOf func(Tenant) *sample, latency *api.Latency) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// An Hour is what is known of the last hour of a tenant, or of all together, for another process that goes
-// on from it. It is encoded as JSON. Its fields' names do not change.
+// An Hour is what is known of the last hour of a tenant, or of all together, for another process that
+// continues from it. It is encoded as JSON. Its fields' names do not change.
 type Hour struct {
 	Last   time.Time // of the last point, or of the counts below if there is none yet
 	Before [4]uint64 // counts at that time: PDUs in, bytes in, PDUs out, bytes out; of a tenant
@@ -52,8 +52,8 @@ func (l *lastHour) export(tenant string) *Hour {
 	return &Hour{Last: l.last.Round(0), Before: [4]uint64{b.pdusIn, b.bytesIn, b.pdusOut, b.bytesOut}, Points: slices.Clone(r.points)}
 }
 
-// continueFrom makes a new lastHour continue from those of another process, by tenant; "" is all together. The hubs
-// of the tenants count on from what they had counted there.
+// continueFrom makes a new lastHour continue from those of another process, by tenant; "" is all
+// together. The hubs of the tenants count on from what they had counted there.
 func (l *lastHour) continueFrom(hours map[string]*Hour) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,6 +69,8 @@ func (l *lastHour) continueFrom(hours map[string]*Hour) {
 			l.tenants[tenant] = r
 		}
 		r.before = amounts{h.Before[0], h.Before[1], h.Before[2], h.Before[3]}
-		r.points = slices.Clone(h.Points[max(0, len(h.Points)-keptPoints):])
+		for _, p := range h.Points[max(0, len(h.Points)-keptPoints):] {
+			r.add(p)
+		}
 	}
 }

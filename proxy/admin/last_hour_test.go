@@ -39,6 +39,9 @@ func TestLastHourIsBounded(t *testing.T) {
 			t.Errorf("the points of %q are %v apart", name, got)
 		}
 	}
+	if room := max(cap(l.sum.points), cap(l.tenants["acme"].points)); room != keptPoints {
+		t.Errorf("a series has memory for %d points, want %d, as the documents say", room, keptPoints)
+	}
 	last := l.of("acme")[359]
 	if last.rates != [4]float32{10, 0, 0, 70} || last.p50 != 0.001 {
 		t.Errorf("the last point of a tenant is %+v", last)
