@@ -91,7 +91,7 @@ func (q *parameters) commands(name string) (commands []pdu.CommandID) {
 	for _, text := range q.Values[name] {
 		id, wrong := command.ID(text)
 		if wrong != nil {
-			q.fail("%v", wrong)
+			q.fail("%w", wrong)
 		}
 		commands = append(commands, id)
 	}
