@@ -249,8 +249,8 @@ func (c compilation) close() error {
 	return err
 }
 
-// checkImports refuses modules that import what the host does not offer. wazero lists only the
-// functions.
+// checkImports refuses modules that import what the host does not offer. The list is that of meter,
+// because wazero lists only functions.
 func (l *loader) checkImports(context.Context) error {
 	return checkImports(l.policy.compiled, l.metered.Imports)
 }

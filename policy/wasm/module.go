@@ -42,7 +42,8 @@ func checkMagic(module []byte) error {
 		return refuse("build it for WebAssembly core version 1", "WebAssembly version %d is not known", encoding.LittleEndian.Uint32(module[4:]))
 	}
 	r := binary.NewReader(module)
-	for r.Bytes(len(binary.Preamble)); r.Left() > 0; {
+	r.Bytes(len(binary.Preamble))
+	for r.Left() > 0 {
 		at := r.Pos
 		id, size := r.Byte(), r.U32()
 		if r.Err != nil || int64(size) > int64(r.Left()) {
