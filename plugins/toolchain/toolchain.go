@@ -63,7 +63,7 @@ func Build(ctx context.Context, path string, output io.Writer) ([]byte, error) {
 	case filepath.Ext(path) == ".wasm":
 		return nil, fmt.Errorf("%s is a module, which is built already; name a table (.toml), or the folder of a policy", path)
 	}
-	return nil, fmt.Errorf("%s is not a table (.toml) and no folder; name a table, or the folder that the policy's files are in", path)
+	return nil, fmt.Errorf("%s is neither a table (.toml) nor a folder; name a table, or the folder that the policy's files are in", path)
 }
 
 // buildTable compiles a table, with those that it extends, as the server does.

@@ -65,7 +65,7 @@ func (b *block) decode() *fault {
 	var err error
 	b.values, err = b.doc.Decode()
 	if syntax, ok := errors.AsType[*tomlpos.SyntaxError](err); ok {
-		return &fault{b.inFile(syntax.Line), syntax.What, cmp.Or(syntax.Remedy, "correct the TOML; strings need quotes, and a table in braces on one line")}
+		return &fault{b.inFile(syntax.Line), syntax.What, cmp.Or(syntax.Remedy, "correct the TOML; strings need quotes, and a table in braces must be on one line")}
 	}
 	return nil
 }

@@ -154,7 +154,7 @@ func TestFileOfWindows(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	_, err := Parse("x", []byte(strings.ReplaceAll(strings.Replace(windows, "0x999", "=", 1), "drop", "drp")))
-	want := "x:6: expected value; correct the TOML; strings need quotes, and a table in braces on one line\n" +
+	want := "x:6: expected value; correct the TOML; strings need quotes, and a table in braces must be on one line\n" +
 		"x:12: action cannot be \"drp\"; did you mean drop?"
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

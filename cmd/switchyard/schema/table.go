@@ -109,7 +109,7 @@ func rule(description string) *node {
 	n.Type, n.Pattern = []string{"string", "object"}, policy.RulePattern()
 	n.Required, n.Least, n.Most = []string{"else"}, 2, 1+table.MaxCases
 	n.Default = table.Otherwise.String() // which editors write behind a completed command
-	n.Properties["else"] = reference("verdict", "What happens if no case holds, or the body cannot be inspected. It is last.")
+	n.Properties["else"] = reference("verdict", "What happens if no case holds, or the body cannot be inspected. It comes last.")
 	n.Patterns[table.ConditionPattern()] = reference("verdict", `What happens if the condition holds, such as "msg_type = 1-2".`)
 	return n
 }

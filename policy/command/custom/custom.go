@@ -126,7 +126,7 @@ func CheckName(name string) *command.Problem {
 	case len(name) > maxName:
 		return &command.Problem{What: fmt.Sprintf("the name has %d characters, at most %d are possible", len(name), maxName), Remedy: "shorten it"}
 	case !nameForm.MatchString(name):
-		return &command.Problem{What: fmt.Sprintf("%q is not a name of a command", name), Remedy: "write CID_ and then A-Z, 0-9 and single _, such as CID_MY_ORDER"}
+		return &command.Problem{What: fmt.Sprintf("%q cannot be the name of a command", name), Remedy: "write CID_ and then A-Z, 0-9 and single _, such as CID_MY_ORDER"}
 	}
 	return nil
 }

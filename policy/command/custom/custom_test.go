@@ -73,9 +73,9 @@ func TestCheck(t *testing.T) {
 		{"CID_MY_FILL", 0x0901, "the id 0x0901 is that of CID_MY_ORDER as well; keep one"},
 		{"CID_MY_FILL", 0x0301, "the id 0x0301 is that of CID_MSG_DATA in the protocol; choose an id that docs/protocol.md does not list, such as 0x0901"},
 		{"CID_MSG_DATA", 0x0902, "CID_MSG_DATA is a command of the protocol, 0x0301; choose another name"},
-		{"MY_FILL", 0x0902, `"MY_FILL" is not a name of a command; write CID_ and then A-Z, 0-9 and single _, such as CID_MY_ORDER`},
-		{"CID_my", 0x0902, `"CID_my" is not a name of a command; write CID_ and then A-Z, 0-9 and single _, such as CID_MY_ORDER`},
-		{"CID_A-B", 0x0902, `"CID_A-B" is not a name of a command; write CID_ and then A-Z, 0-9 and single _, such as CID_MY_ORDER`},
+		{"MY_FILL", 0x0902, `"MY_FILL" cannot be the name of a command; write CID_ and then A-Z, 0-9 and single _, such as CID_MY_ORDER`},
+		{"CID_my", 0x0902, `"CID_my" cannot be the name of a command; write CID_ and then A-Z, 0-9 and single _, such as CID_MY_ORDER`},
+		{"CID_A-B", 0x0902, `"CID_A-B" cannot be the name of a command; write CID_ and then A-Z, 0-9 and single _, such as CID_MY_ORDER`},
 		{"CID_" + strings.Repeat("A", 61), 0x0902, "the name has 65 characters, at most 64 are possible; shorten it"},
 	} {
 		got := ""
