@@ -80,8 +80,8 @@ func codeSpans(text string) []string {
 }
 
 // elsewhere are names of what is not in this repository: files of the systems that it
-// runs on, what is built, the original's source, and what stands for something. Each start of a server
-// would compile it otherwise, as the test's program is that, too.
+// runs on, what is built, the original's source, and what stands for something. It is compiled when a
+// test needs it: the program of the tests is also the server that they start, many times.
 var elsewhere = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(` + strings.Join([]string{
 		`/(etc|var|proc|run|tmp|usr|home)(/.*)?`, `https?://.*`, `dist/.*`, `versions\.json`, `(.*/)?(policy|unicast|teamtalk)\.wasm`,
@@ -96,7 +96,7 @@ var elsewhere = sync.OnceValue(func() *regexp.Regexp {
 	}, "|") + `)$`)
 })
 
-// otherPrograms begin commands that are not looked at.
+// otherPrograms begin commands that are not looked at. See elsewhere for why it is a function.
 var otherPrograms = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(sudo|man|wat2wasm|curl|ss|ssh|ls|sysctl|systemctl|journalctl|kubectl|perf|npx|chgrp|editcap|mergecap|apt|dnf|podman|skopeo|docker|helm|make|switchyard-new|\(umask)\b`)
 })

@@ -99,6 +99,17 @@ func anchorsOf(text string) (anchors []string) {
 	return anchors
 }
 
+// inAnchor returns what an anchor has for a character of the heading, or a negative number.
+func inAnchor(r rune) rune {
+	switch {
+	case r == ' ':
+		return '-'
+	case unicode.IsLetter(r) || unicode.IsNumber(r) || r == '_' || r == '-':
+		return r
+	}
+	return -1
+}
+
 // The examples run in the order of their document, in a directory of its own: a
 // block with a file name behind its language is written to that file, and the
 // commands of a console block are run and must print what the block says, where …
@@ -124,17 +135,6 @@ func TestExamplesOfDocuments(t *testing.T) {
 			}
 		})
 	}
-}
-
-// inAnchor returns what an anchor has for a character of the heading, or a negative number.
-func inAnchor(r rune) rune {
-	switch {
-	case r == ' ':
-		return '-'
-	case unicode.IsLetter(r) || unicode.IsNumber(r) || r == '_' || r == '-':
-		return r
-	}
-	return -1
 }
 
 // An example is a fenced block.

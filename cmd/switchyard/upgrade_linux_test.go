@@ -173,10 +173,7 @@ func TestUpgradeFails(t *testing.T) {
 	truncated := filepath.Join(t.TempDir(), "truncated")
 	program := startOf(t, exe)
 	writeProgram(t, truncated, program[:4096], 0o755)
-	for elf, machine := 18, []byte{0xf3, 0}; ; { // EM_RISCV
-		copy(program[elf:], machine)
-		break
-	}
+	copy(program[18:], "\xf3\x00") // the machine in the header of ELF: EM_RISCV
 	foreign := filepath.Join(t.TempDir(), "foreign")
 	writeProgram(t, foreign, program, 0o755)
 	unexecutable := filepath.Join(t.TempDir(), "unexecutable")

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"switchyard/policy/command/custom"
 )
 
 // asWorker makes the test's program run the commands that it reads from standard input.
@@ -82,6 +84,7 @@ func work() {
 	}
 }
 
+// carryOut runs the command. What commands keep in the process is as in one that has just begun.
 func (k task) carryOut() result {
 	if err := os.Chdir(k.Dir); err != nil {
 		panic(err)
@@ -100,6 +103,7 @@ func (k task) carryOut() result {
 		name, value, _ := strings.Cut(v, "=")
 		os.Setenv(name, value)
 	}
+	(*custom.Set)(nil).Use() // the names in the configuration of the command before
 	var stdout, stderr bytes.Buffer
 	errors := &stderr
 	if k.Merged {
