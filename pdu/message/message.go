@@ -106,7 +106,7 @@ func JSON(c pdu.CommandID, body []byte) json.RawMessage {
 }
 
 // Text returns a body in one line of protobuf's text format, with the names of fields and of the
-// values of enumerations; "" if Read returns nil. What a google.protobuf.Any holds is there as
+// values of enumerations; "" if Read returns nil. What a google.protobuf.Any holds is shown as
 // bytes.
 func Text(c pdu.CommandID, body []byte) string {
 	m := Read(c, body)
