@@ -55,7 +55,7 @@ function auditText(a) {
 // peersText says that peers announced their users to a policy that handled presence otherwise.
 function peersText(r) {
   return r.reconnecting ? `${count(r.outdated_peers)} have yet to be closed, one per second, so that they reconnect`
-    : `${count(r.outdated_peers)} announced their users to a policy that handled presence otherwise; let them reconnect by 'switchyard policy rollback --reconnect'`;
+    : `${count(r.outdated_peers)} announced their users to a policy that handled presence otherwise; let them reconnect with 'switchyard policy rollback --reconnect'`;
 }
 
 // pairs returns the facts of a card.
