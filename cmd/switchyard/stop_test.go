@@ -88,7 +88,7 @@ func TestStopWhileARemovedTenantDrains(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.toml")
 	const rest = "[reload]\nwatch = false\n[tenant.default]\n"
-	write(t, path, "[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"default\"\n"+"[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"b\"\n[tenant.b]\n"+rest)
+	write(t, path, "[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"default\"\n"+"[[listener]]\naddress = \"127.0.0.1:0\"\ntenant = \"b\"\n[tenant.b.limits]\nlag_soft_time = \"10m\"\n"+rest)
 	p := start(t, dir, "--set", "listener.0.address=127.0.0.1:0")
 	p.address = p.expect("listening", `"tenant":"b"`)["address"].(string)
 	stall(p)
