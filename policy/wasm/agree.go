@@ -168,13 +168,25 @@ func (c *comparison) close() error {
 }
 
 // restart makes fresh instances. They have to begin with the same state, so both or none
-// must start.
+// must start. If the system has no memory for one of them, that is not a fault of an engine.
 func (c *comparison) restart() error {
 	one, two := c.compiled.start(), c.interpreted.start()
+	for _, err := range []error{one, two} {
+		if e, ok := errors.AsType[*GateError](err); ok && e.temporary {
+			return err
+		}
+	}
 	if (one == nil) != (two == nil) {
-		return disagree("starting", callResult{err: one}, callResult{err: two})
+		return disagree("starting", started(one), started(two))
 	}
 	return one
+}
+
+func started(err error) string {
+	if err == nil {
+		return "starts"
+	}
+	return err.Error()
 }
 
 // A callResult is what a call in one engine returned.
@@ -199,9 +211,9 @@ func (a callResult) String() string {
 	return fmt.Sprintf("%v with %d units of fuel left", a.verdict, a.fuel)
 }
 
-func disagree(question string, compiled, interpreted callResult) error {
+func disagree(question, compiled, interpreted string) error {
 	return refuse("report it with the module; until the compiler is corrected, build the policy with another optimisation level or toolchain",
-		"the compiler and the interpreter of WebAssembly disagree on %s: compiled %v, interpreted %v", question, compiled, interpreted)
+		"the compiler and the interpreter of WebAssembly disagree on %s: compiled %s, interpreted %s", question, compiled, interpreted)
 }
 
 // ask asks both engines, and returns an error if they disagree or cannot start. It returns
@@ -234,7 +246,7 @@ func (c *comparison) ask(question func() string, call func(*instance) (policy.Ve
 	case compiled.kind() == policy.FaultDepth || interpreted.kind() == policy.FaultDepth:
 		// Their stacks hold different numbers of frames.
 	case compiled.kind() != interpreted.kind(), compiled.verdict != interpreted.verdict, compiled.fuel != interpreted.fuel:
-		return 0, false, disagree(question(), compiled, interpreted)
+		return 0, false, disagree(question(), compiled.String(), interpreted.String())
 	}
 	if compiled.err == nil && interpreted.err == nil {
 		return compiled.verdict, true, nil

@@ -72,7 +72,8 @@ func TestEnginesDisagree(t *testing.T) {
 	for name, c := range map[string]struct{ compiled, interpreted, say string }{
 		"verdict of ids": {"zero_and", "trap", "classify(SID_LOGIN, CID_LOGIN_REQ_MSGSERVER): compiled drop"},
 		"inspection":     {"endless_loop", "trap", "the inspection of the PDU"},
-		"start":          {"trap_start", "sound", "starting"},
+		"start":          {"trap_start", "sound", "starting: compiled"},
+		"only one start": {"sound", "trap_start", "starting: compiled starts, interpreted "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := compare(t, metered(t, c.compiled), metered(t, c.interpreted))

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -44,6 +45,40 @@ func TestWithoutAddressSpace(t *testing.T) {
 		t.Fatal(err)
 	}
 	loadModule(t, e, "tenant-a", guest(t, "sound"), nil)
+}
+
+// The comparison of both engines needs memory for two more instances. If only one of them gets it,
+// the engines do not disagree.
+func TestWithoutMemoryForAnEngine(t *testing.T) {
+	const child = "SWITCHYARD_TEST_NO_MEMORY_FOR_AN_ENGINE"
+	if os.Getenv(child) == "" {
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestWithoutMemoryForAnEngine$", "-test.v")
+		cmd.Env = append(os.Environ(), child+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	limits := DefaultLimits()
+	limits.MemoryPages = 1 << 14 // 1 GiB for one instance
+	e := newEngine(t, limits, nil)
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := strconv.ParseUint(strings.Fields(string(statm))[5], 10, 64) // of data
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := pages*uint64(os.Getpagesize()) + 5<<29 // for two instances and a half
+	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: room, Max: room}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = e.Load(t.Context(), "tenant-a", guest(t, "sound"), nil)
+	var refused *GateError
+	if !errors.As(err, &refused) || refused.Gate != GateEngines || refused.Remedy != moreMemory {
+		t.Errorf("got %v; want a refusal at the engines gate for this process's limit", err)
+	}
 }
 
 // A decision in a fresh instance is not the first to touch most of a large memory, because
