@@ -119,6 +119,7 @@ func run(ctx context.Context, o order) (wasm.Report, error) {
 	gate, report := messages(out.kept)
 	switch {
 	case report != nil:
+		report.Refusal = ownLimit(o, peakMemory(cmd.ProcessState), report.Refusal)
 		return *report, nil
 	case noThread(stderr.String()) && peakMemory(cmd.ProcessState) < o.Memory/2:
 		// It can happen at any moment, and is not a fault of the guest, unless the guest has used up the
@@ -174,11 +175,26 @@ func postMortem(o order, used time.Duration, timedOut bool, state, stderr string
 		return &wasm.Refusal{Text: "loading got no memory: the address space of this process is limited", Temporary: true,
 			Remedy: "raise its limit (ulimit -v, LimitAS), then load it again"}
 	case outOfMemory(stderr), noThread(stderr):
-		return &wasm.Refusal{Text: fmt.Sprintf("loading took more than %d MiB of memory, besides that of instances", o.Memory>>20),
-			Remedy: "make the module smaller: fewer functions, globals and tables, less code"}
+		return tooLarge(o)
 	}
 	return &wasm.Refusal{Text: fmt.Sprintf("the process that loaded it for trial ended (%s): %s", state, brief(stderr)),
 		Remedy: "build the module again; if that does not help, report it"}
+}
+
+func tooLarge(o order) *wasm.Refusal {
+	return &wasm.Refusal{Text: fmt.Sprintf("loading took more than %d MiB of memory, besides that of instances", o.Memory>>20),
+		Remedy: "make the module smaller: fewer functions, globals and tables, less code"}
+}
+
+// ownLimit returns the refusal that a child reported. A child with much memory, peak bytes, that got no
+// more does not know that its own limit was the cause.
+func ownLimit(o order, peak uint64, r *wasm.Refusal) *wasm.Refusal {
+	if r == nil || !r.Temporary || !outOfMemory(r.Text) || addressesLimited() || peak < o.Memory/2 {
+		return r
+	}
+	limit := tooLarge(o)
+	limit.Gate = r.Gate
+	return limit
 }
 
 // outOfMemory reports whether Go's runtime, or its race detector, says that it got no more memory.

@@ -193,6 +193,25 @@ func TestPostMortem(t *testing.T) {
 	}
 }
 
+// A child that gets no memory for a guest does not know whether its own limit is the cause.
+func TestOwnLimit(t *testing.T) {
+	o := order{trialOf(nil), 512 << 20}
+	noMemory := wasm.Refusal{Gate: wasm.GateEngines, Text: "map 16777216 bytes: cannot allocate memory", Remedy: "ulimit -v", Temporary: true}
+	if got := ownLimit(o, 400<<20, &noMemory); !strings.Contains(got.Text, "more than 512 MiB") || got.Gate != wasm.GateEngines || got.Temporary {
+		t.Errorf("with much memory: got %+v", got)
+	}
+	if got := ownLimit(o, 100<<20, &noMemory); got != &noMemory {
+		t.Errorf("with little memory: got %+v", got)
+	}
+	starved := wasm.Starved(time.Second, 0)
+	if got := ownLimit(o, 400<<20, starved); got != starved {
+		t.Errorf("without time: got %+v", got)
+	}
+	if got := ownLimit(o, 400<<20, nil); got != nil {
+		t.Errorf("sound: got %+v", got)
+	}
+}
+
 // Of a child's output only the first bytes are kept, however much it writes.
 func TestOutputOfATrial(t *testing.T) {
 	out := limited{room: 8}
