@@ -36,10 +36,11 @@ var (
 // changes, for about ten times stable, and then returns ErrChanging. A file of more than max
 // bytes is not read: the error is ErrTooLarge.
 //
-// A program that writes a file in place truncates it first. If a file that has just changed is
-// empty, Read therefore looks again after another second, unless stable is zero.
+// A program that writes a file in place truncates it first. A file that has just changed is
+// therefore empty only if it still is after another second in which nothing has written to it,
+// unless stable is zero.
 func Read(path string, stable time.Duration, max int64) ([]byte, error) {
-	mayBeTruncated := stable > 0
+	var empty fs.FileInfo // of the file when it was last found empty
 	for range attempts {
 		before, err := os.Stat(path)
 		if err != nil {
@@ -63,8 +64,8 @@ func Read(path string, stable time.Duration, max int64) ([]byte, error) {
 		if err != nil || !Same(before, after) || int64(len(content)) != after.Size() {
 			continue
 		}
-		if mayBeTruncated && len(content) == 0 && recent {
-			mayBeTruncated = false
+		if len(content) == 0 && recent && stable > 0 && !Same(empty, after) {
+			empty = after
 			time.Sleep(long)
 			continue
 		}

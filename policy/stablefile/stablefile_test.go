@@ -89,6 +89,27 @@ func TestReadIsNotTruncated(t *testing.T) {
 	})
 }
 
+// Two writers that stall do not make the file empty either.
+func TestReadIsNotTruncatedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := t.TempDir() + "/f"
+		write(t, path, "")
+		after := func(d time.Duration, content string) {
+			time.AfterFunc(d, func() {
+				write(t, path, content)
+				age := time.Now().Add(d) // the times of real files do not follow the bubble's clock
+				check(t, os.Chtimes(path, age, age))
+			})
+		}
+		after(long/2, "first")
+		after(long*3/4, "")
+		after(long*3/2, "second")
+		if got, err := Read(path, time.Millisecond, 100); string(got) != "second" || err != nil {
+			t.Errorf("got %q, %v, want what was written after the second truncation", got, err)
+		}
+	})
+}
+
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
