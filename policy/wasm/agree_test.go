@@ -62,6 +62,17 @@ func TestNoInstancesAfterTheTime(t *testing.T) {
 	}
 }
 
+// A start that nests more calls than the interpreter can is not a fault of the compiler.
+func TestStartTooDeepForTheInterpreter(t *testing.T) {
+	limits := DefaultLimits()
+	limits.Depth = 10_000
+	p, err := newEngine(t, limits, nil).Load(t.Context(), "tenant-a", guest(t, "deep_start"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+}
+
 // TestEnginesDisagree gives the two engines modules that differ, as if one of them were
 // wrong.
 func TestEnginesDisagree(t *testing.T) {
