@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -35,7 +36,8 @@ func query(r *http.Request, lists []string, single ...string) (*parameters, erro
 		return nil, fmt.Errorf("the query is not one: %w", err)
 	}
 	known := slices.Concat(lists, single)
-	for name, values := range q {
+	for _, name := range slices.Sorted(maps.Keys(q)) { // so that a query has the same fault each time
+		values := q[name]
 		if !slices.Contains(known, name) {
 			return nil, fmt.Errorf("unknown part %.40q of the query; known are %s", name, strings.Join(known, ", "))
 		}

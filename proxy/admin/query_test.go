@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -24,6 +26,17 @@ func TestBadQueries(t *testing.T) {
 		r := f.ask("GET", path)
 		if got := errorOf(t, r, f.read(r)); !strings.Contains(got, want) {
 			t.Errorf("%s: %d %q, want %q", path, r.StatusCode, got, want)
+		}
+	}
+}
+
+// Of several faults, a query always has the same one.
+func TestFaultOfAQuery(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		r := httptest.NewRequest(http.MethodGet, "/?x=1&limit=1&limit=2&session=1&session=2&bodys=1", nil)
+		if _, err := query(r, nil, "limit", "session"); err == nil || !strings.HasPrefix(err.Error(), `unknown part "bodys"`) {
+			t.Fatalf("got %v", err)
 		}
 	}
 }
