@@ -100,9 +100,11 @@ func (srv *server) report(before inForce) api.Reload {
 }
 
 // configResult returns what became of the configuration. Keys that need a restart are reported as
-// changed, although they have no effect yet.
+// changed, although they have no effect yet. The certificates of addresses that are not listeners count
+// as parts of the configuration.
 func (srv *server) configResult(before *config.Config) api.ReloadConfiguration {
-	r := api.ReloadConfiguration{Result: api.Unchanged, Error: cmp.Or(srv.lastErrors["configuration"], srv.lastErrors[certificateOf(metricsCertificate)])}
+	r := api.ReloadConfiguration{Result: api.Unchanged,
+		Error: cmp.Or(srv.lastErrors["configuration"], srv.lastErrors[certificateOf(adminCertificate)], srv.lastErrors[certificateOf(metricsCertificate)])}
 	r.Changed, r.Restart = config.Changes(before, srv.config)
 	switch {
 	case r.Error != "":

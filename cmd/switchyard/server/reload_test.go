@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"switchyard/plugins/source"
+	"switchyard/proxy/admin/api"
 	"switchyard/proxy/config"
 )
 
@@ -107,6 +108,18 @@ func TestRefusedOnce(t *testing.T) {
 		recorded := srv.records.Position().Number
 		if got := strings.Count(lines.String(), "\n"); got != c.lines || counts.Refused != c.refused || recorded != c.refused {
 			t.Errorf("step %d: %d lines, counted %d, recorded %d; want %d, %d, %d", i, got, counts.Refused, recorded, c.lines, c.refused, c.refused)
+		}
+	}
+}
+
+// A reload has not succeeded if it has refused the certificate of an address that is not a listener.
+func TestReloadRefusesCertificates(t *testing.T) {
+	for _, name := range []string{adminCertificate, metricsCertificate} {
+		srv := newServer(nil, nil)
+		srv.config = config.Default()
+		srv.lastErrors[certificateOf(name)] = "it has no PEM block"
+		if r := srv.configResult(srv.config); r.Result != api.Refused || r.Error != "it has no PEM block" {
+			t.Errorf("%s: got %+v", name, r)
 		}
 	}
 }
