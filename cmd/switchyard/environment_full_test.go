@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -75,10 +76,11 @@ func TestEnvironments(t *testing.T) {
 	}
 }
 
-// A restart on a machine that is busy with other work does not end with exit code 78.
+// A restart on a machine that is busy with other work does not end with exit code 78. The loops leave
+// the server some 1.5 % of a core.
 func TestStartOnAStarvedMachine(t *testing.T) {
 	dir, exe := environment(t)
-	for range 8 {
+	for range runtime.NumCPU() {
 		loop := exec.Command("sh", "-c", "while :; do :; done")
 		if err := loop.Start(); err != nil {
 			t.Fatal(err)

@@ -87,7 +87,7 @@ func TestTimeOfATrial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := report.Refusal; f == nil || !f.Slow || f.Gate != wasm.GateCompile {
+	if f := report.Refusal; f == nil || !f.Slow {
 		t.Errorf("got %+v, want a refusal for time", report.Refusal)
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // chats is how many chats TestAllocatingGo has judged.
-const chats = 100_000
+const chats = 20_000
 
 // A policy in Go that allocates in its decisions loses none of them.
 func TestAllocatingGo(t *testing.T) {
