@@ -95,7 +95,7 @@ func TestMenuIsThatOfTheDocuments(t *testing.T) {
 	page := built(t)["docs/abi.html"]
 	for _, want := range []string{
 		"<h2>To use Switchyard</h2>", `<li><a href="operations.html">Operations</a></li>`, `<li><a href="../config.toml.html">config.toml</a></li>`,
-		"<h2>To understand or change it</h2>", `<li><a href="abi.html" aria-current="page">The policy ABI, version 1</a></li>`,
+		"<h2>To understand or change Switchyard</h2>", `<li><a href="abi.html" aria-current="page">The policy ABI, version 1</a></li>`,
 		`<li><a href="../CHANGELOG.html">Changelog</a></li>`, `<link rel="stylesheet" href="../style.css">`,
 	} {
 		if !strings.Contains(page, want) {

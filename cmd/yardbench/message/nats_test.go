@@ -34,8 +34,8 @@ func TestNextNATS(t *testing.T) {
 		{in: "MSG hub 1 1048577\r\n", err: "size"},
 		{in: "MSG\r\n", err: "size"},
 		{in: "-ERR 'Slow Consumer'\r\n", err: "Slow Consumer"},
-		{in: "HELLO\r\n", err: "no operation"},
-		{in: "\r\n", err: "no operation"},
+		{in: "HELLO\r\n", err: "not an operation"},
+		{in: "\r\n", err: "not an operation"},
 		{in: strings.Repeat("x", natsMaxLine), err: "longer than"},
 		{in: "INFO " + strings.Repeat("x", natsMaxLine) + "\r\n", err: "longer than"},
 	} {
