@@ -121,10 +121,10 @@ func unsigned(policy string, r Rules) error {
 	switch {
 	case r.Required:
 		return Refuse(GateSignature, policy, "sign it with 'switchyard policy sign', or put its signature file beside it",
-			"it must be signed, and there is no %s", SignatureFile(Name(policy)))
+			"it must be signed, but %s does not exist", SignatureFile(Name(policy)))
 	case r.Floor > 0 && len(r.Keys) > 0:
 		return Refuse(GateVersion, policy, "put its signature file beside it; if it is to be unsigned from now on, remove it from versions.json in the folder signatures.state",
-			"version %d of it was signed, and now there is no %s", r.Floor, SignatureFile(Name(policy)))
+			"version %d of it was signed, but %s does not exist", r.Floor, SignatureFile(Name(policy)))
 	}
 	return nil
 }

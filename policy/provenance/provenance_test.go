@@ -101,10 +101,10 @@ func TestCheck(t *testing.T) {
 
 		"pin":                   {signature: good, rules: with(func(r *Rules) { r.Pin = hashB }), gate: GatePin, text: "its file has the sha256 " + hashA + ", and it is pinned to " + hashB},
 		"pin before signature":  {rules: with(func(r *Rules) { r.Pin = hashB }), gate: GatePin, text: "pinned"},
-		"required":              {rules: all, gate: GateSignature, text: "it must be signed, and there is no routes.toml.sig; sign it with 'switchyard policy sign'"},
+		"required":              {rules: all, gate: GateSignature, text: "it must be signed, but routes.toml.sig does not exist; sign it with 'switchyard policy sign'"},
 		"required without keys": {signature: good, rules: with(func(r *Rules) { r.Keys = nil }), gate: GateSignature, text: "no keys are configured that could vouch for it"},
 		"signature taken away": {rules: with(func(r *Rules) { r.Required = false }), gate: GateVersion,
-			text: "version 3 of it was signed, and now there is no routes.toml.sig; put its signature file beside it; if it is to be unsigned from now on, remove it from versions.json"},
+			text: "version 3 of it was signed, but routes.toml.sig does not exist; put its signature file beside it; if it is to be unsigned from now on, remove it from versions.json"},
 		"empty signature file": {signature: []byte{}, rules: Rules{Now: now}, gate: GateSignature, text: "its signature file is damaged"},
 		"wrong hash": {signature: of(func(s *Statement) { s.SHA256 = hashB }), rules: all, gate: GateSignature,
 			text: "its file has the sha256 " + hashA + ", and its statement is about " + hashB + "; put the signed file back, or sign the new one"},

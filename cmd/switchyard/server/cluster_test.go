@@ -167,8 +167,8 @@ func TestServersComparePolicies(t *testing.T) {
 	one.eventually("both judge alike again", mismatches(0))
 }
 
-// An upgrade was begun, and the hub is no longer a member when the new program offers to take over. The
-// operator is answered as if the upgrade had had to wait from the start, and nothing stands still.
+// The hub leaves the cluster between the start of an upgrade and the new program's offer. The upgrade
+// fails with the same error as one that begins while the hub is entering, and the server keeps serving.
 func TestOfferWhileEntering(t *testing.T) {
 	t.Parallel()
 	bus, result := ordertest.NewBus(), make(chan reply[api.Upgrade], 1)

@@ -127,9 +127,9 @@ func TestNoDowngradeWithoutAWord(t *testing.T) {
 	if err := os.Remove(signature); err != nil {
 		t.Fatal(err)
 	}
-	p.wantRefusal(provenance.GateSignature, "there is no routes.toml.sig")
+	p.wantRefusal(provenance.GateSignature, "routes.toml.sig does not exist")
 	p.tenant.RequireSignature = false
-	p.wantRefusal(provenance.GateVersion, "version 5 of it was signed, and now there is no routes.toml.sig")
+	p.wantRefusal(provenance.GateVersion, "version 5 of it was signed, but routes.toml.sig does not exist")
 
 	// Another tenant never had it.
 	other := p.tenant
