@@ -151,6 +151,7 @@ func (r *reader) messages() (*custom.Messages, bool) {
 		return nil, true
 	}
 	path := r.config.File(c.Proto)
+	c.Files = []string{path} // also if it is not there, so that it is noticed when it is
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
 		if err == nil {
 			err = errors.New("it is a folder")

@@ -60,7 +60,8 @@ func Find(flag string, env []string) (path, why string) {
 
 // Load reads the file at path, or none if path is empty. Values of the environment
 // replace those of the file, and overrides, by dotted key ("peer.timeout"), replace both.
-// An error is Faults: all of them, or the first one if the file is not TOML.
+// An error is Faults: all of them, or the first one if the file is not TOML. With an error, the
+// configuration says no more than which files it names; it is nil if the file was not read.
 func Load(path string, env []string, overrides map[string]string) (*Config, error) {
 	if path == "" {
 		return load("", nil, env, overrides)
@@ -149,7 +150,7 @@ func (r *reader) finish(env []string, overrides map[string]string) (*Config, err
 	r.check()
 	if len(r.faults) > 0 {
 		r.faults.sort()
-		return nil, r.faults
+		return r.config, r.faults
 	}
 	return r.config, nil
 }

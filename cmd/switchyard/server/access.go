@@ -192,11 +192,7 @@ func checkNotRead(c *config.Config, path string) error {
 	if err != nil {
 		return nil // it would be made
 	}
-	read := watchedFiles(c)
-	for _, input := range c.Inputs() {
-		read = append(read, input.Path)
-	}
-	for _, read := range read {
+	for _, read := range watchedFiles(c) {
 		if info, err := os.Stat(read); err == nil && os.SameFile(file, info) {
 			return fmt.Errorf("the server reads %s, which lines would spoil; name another file", path)
 		}

@@ -32,6 +32,8 @@ func (srv *server) reload(requested bool) {
 // needs for that.
 func (srv *server) reloadConfiguration(requested bool) {
 	c, _, err := srv.load()
+	srv.offered = c
+	srv.watchBases() // before the files that it names are read, so that no change in between is missed
 	if err == nil {
 		srv.follow(srv.config, c)
 		if !srv.isFetched() { // noticeFetched continues here
@@ -76,6 +78,7 @@ func (srv *server) configured(err error, requested bool) {
 	srv.state.countReload(err)
 	srv.markReload(err, requested)
 	if err == nil {
+		srv.offered = nil
 		srv.follow(srv.config)
 	}
 	srv.forget()

@@ -96,6 +96,7 @@ type server struct {
 	// The configuration, and what it says about files.
 	config  *config.Config
 	began   *config.Config // with which the process started; keys that need a restart are still those
+	offered *config.Config // that was read last, if it is being loaded or was refused; it may have faults, and be nil
 	waiting []string       // keys that differ from began, and take effect after a restart
 	changes []string       // keys that the last reload has changed
 	checker *trust.Checker // of policy files, by the configuration in force

@@ -21,7 +21,7 @@ func (srv *server) watch(fresh bool) {
 		srv.watcher = nil
 	}
 	// Files that were not watched until now may have changed unseen, so they are read once more.
-	paths := watchedFiles(srv.config)
+	paths := srv.filesToWatch()
 	if (fresh || !slices.Equal(paths, srv.watched)) && srv.config.Reload.Watch {
 		srv.checkAgain()
 	}
@@ -46,11 +46,24 @@ func (srv *server) checkAgain() {
 	notice(srv.changed)
 }
 
-// watchBases watches what the tables extend now, which can change with every save of one.
+// watchBases watches other files if other ones are read now: what tables extend can change with every
+// save of one, and a saved configuration names others.
 func (srv *server) watchBases() {
-	if !slices.Equal(watchedFiles(srv.config), srv.watched) {
+	if !slices.Equal(srv.filesToWatch(), srv.watched) {
 		srv.watch(false)
 	}
+}
+
+// filesToWatch returns the files of the configuration in force, and those of one that is being loaded or
+// was refused: the fault may be in a file that it names, and is gone when that file is saved. The same
+// files are always the same list: another one makes the server read all files again.
+func (srv *server) filesToWatch() []string {
+	paths := watchedFiles(srv.config)
+	if srv.offered != nil {
+		paths = append(paths, watchedFiles(srv.offered)...)
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
 }
 
 // watchedFiles returns every file that a reload reads.
@@ -59,21 +72,13 @@ func watchedFiles(c *config.Config) []string {
 	if c.Path != "" {
 		paths = append(paths, c.Path)
 	}
-	sections := []config.TLS{c.Admin.TLS, c.Metrics.TLS}
-	for _, l := range c.Listeners {
-		sections = append(sections, l.TLS)
-	}
-	for _, t := range sections {
-		for _, file := range []string{t.Certificate, t.Key, t.ClientCA, t.CRL} {
-			if file != "" {
-				paths = append(paths, c.File(file))
-			}
-		}
+	for _, input := range c.Inputs() {
+		paths = append(paths, input.Path)
 	}
 	for _, t := range c.Tenants {
 		for _, policy := range []string{t.Policy, t.Audit} {
 			if path, ok := c.PolicyFile(policy); ok {
-				paths = append(append(paths, path), source.Bases(path)...)
+				paths = append(paths, source.Bases(path)...)
 			}
 		}
 	}
