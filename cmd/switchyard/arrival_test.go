@@ -172,14 +172,24 @@ func TestCertificateReload(t *testing.T) {
 	a := p.join(old)
 	serial := old.ConnectionState().PeerCertificates[0].SerialNumber
 
+	good, err := os.ReadFile(filepath.Join(dir, "server.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	write(t, filepath.Join(dir, "server.pem"), "no certificate")
 	p.expect("certificate refused; keeping the one in force", "server.pem")
+	write(t, filepath.Join(dir, "server.pem"), string(good))
+	p.expect("the refused certificate is gone; its files are those in force again", `"until"`)
+
+	seen := p.logged()
+	write(t, filepath.Join(dir, "server.pem"), "no certificate")
+	p.expectFrom(seen, "certificate refused; keeping the one in force", "server.pem")
 	if b := p.joinTLS(servers, "hub.example", client); b.Conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.Cmp(serial) != 0 {
 		t.Error("another certificate, though it was refused")
 	}
 
 	successors := authority.New(t, "successors")
-	seen := p.logged()
+	seen = p.logged()
 	writeServer(t, dir, successors)
 	p.expectFrom(seen, "certificate reloaded")
 	b := p.joinTLS(successors, "hub.example", client)

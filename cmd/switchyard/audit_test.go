@@ -90,6 +90,9 @@ func TestAuditRefused(t *testing.T) {
 	p.signal(syscall.SIGHUP)
 	p.expectFrom(from, `"msg":"audit totals"`, `"copies":2`, `"audited_copies":0`)
 
+	replace(t, table, savedTable("drop")) // as it was
+	p.expectFrom(from, "the refused audit is gone")
+
 	from = p.logged()
 	replace(t, table, savedTable("broadcast-all")) // sound again: the counts begin again
 	p.expectFrom(from, "audit begins")

@@ -6,6 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"switchyard/proxy/admin/api"
+	"switchyard/proxy/certificate/authority"
 )
 
 // What was refused, and what is suspicious, is shown for as long as that is so.
@@ -78,4 +82,33 @@ func TestRefusalsLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(200, 0, 0, 0, 0)
+}
+
+// The answer to a reload says that a certificate has changed also if only the CAs or the revocation lists
+// for clients have, which leave its expiry as it was.
+func TestReloadNamesChangedCAs(t *testing.T) {
+	t.Parallel()
+	certificates := t.TempDir()
+	_, clients := authorities(t, certificates)
+	var args []string
+	for key, file := range map[string]string{"certificate": "server.pem", "key": "server.key", "client_ca": "clients.pem", "crl": "crl.pem"} {
+		args = append(args, "--set", "listener.0.tls."+key+"="+filepath.Join(certificates, file))
+	}
+	next := time.Now().Add(time.Hour)
+	save(t, certificates, "crl.pem", string(clients.CRL(next)))
+	_, _, o := startOperated(t, everyone, args...)
+	expect := func(want string) {
+		t.Helper()
+		var r api.Reload
+		o.ask(200, "POST", "/api/v1/reload", "", "", &r)
+		if got := r.Listeners[0].Result; got != want {
+			t.Errorf("the certificate is %s, want %s", got, want)
+		}
+	}
+	expect(api.Unchanged)
+	save(t, certificates, "crl.pem", string(clients.CRL(next, clients.Client("bad").X509)))
+	expect(api.Changed)
+	expect(api.Unchanged)
+	save(t, certificates, "clients.pem", string(clients.PEM())+string(authority.New(t, "others").PEM()))
+	expect(api.Changed)
 }

@@ -192,6 +192,9 @@ func (s *Source) Config() *tls.Config {
 // NotAfter returns when the certificate in force expires.
 func (s *Source) NotAfter() time.Time { return s.inForce.Load().notAfter }
 
+// Sum returns a hash of the content of all files in force. It says nothing about the content.
+func (s *Source) Sum() [sha256.Size]byte { return s.inForce.Load().sum }
+
 // Vouchers returns why more than one CA can vouch for names in client certificates, or ""
 // if at most one can.
 func (s *Source) Vouchers() string { return s.inForce.Load().clients.vouchers() }

@@ -45,7 +45,11 @@ func (srv *server) reloadAudit(t config.Tenant, s *served, requested bool) {
 	case requested:
 		srv.logAudit(t.Name, s)
 	}
-	srv.reportOnce("", "audit of tenant "+t.Name, nil, false)
+	about := "audit of tenant " + t.Name
+	if srv.lastErrors[about] != "" {
+		srv.log.Info("the refused audit is gone", "tenant", t.Name)
+	}
+	srv.reportOnce("", about, nil, false)
 }
 
 // is reports whether that policy is audited, beside that policy in force.

@@ -286,8 +286,11 @@ func (l *listener) rollback() {
 // address that it is for.
 func (srv *server) reloadCertificate(whose string, source *certificate.Source, requested bool) {
 	changed, err := source.Reload()
-	if changed {
+	switch {
+	case changed:
 		srv.log.Info("certificate reloaded", "listener", whose, "until", source.NotAfter().Format(time.RFC3339))
+	case err == nil && srv.lastErrors[certificateOf(whose)] != "":
+		srv.log.Info("the refused certificate is gone; its files are those in force again", "listener", whose, "until", source.NotAfter().Format(time.RFC3339))
 	}
 	srv.reportOnce("certificate refused; keeping the one in force", certificateOf(whose), err, requested)
 }

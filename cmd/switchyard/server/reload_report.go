@@ -2,9 +2,9 @@ package server
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"maps"
 	"slices"
-	"time"
 
 	"switchyard/policy"
 	"switchyard/proxy/admin/api"
@@ -20,21 +20,19 @@ import (
 type inForce struct {
 	config       *config.Config
 	generations  map[string]*policy.Generation // by tenant; only compared, so not held
-	certificates map[string]time.Time          // when they expire, by listener
+	certificates map[string][sha256.Size]byte  // hashes of all their files, as srv.certificates names them
 }
 
 // inForce returns what is in force now.
 func (srv *server) inForce() inForce {
-	s := inForce{srv.config, make(map[string]*policy.Generation), make(map[string]time.Time)}
+	s := inForce{srv.config, make(map[string]*policy.Generation), make(map[string][sha256.Size]byte)}
 	for name, t := range srv.tenants {
 		g := t.active.Acquire()
 		s.generations[name] = g.Obeyed(policy.Alike) // an audit changes g, but not the policy
 		g.Release()
 	}
-	for name, l := range srv.listeners {
-		if l.source != nil {
-			s.certificates[name] = l.source.NotAfter()
-		}
+	for name, source := range srv.certificates() {
+		s.certificates[name] = source.Sum()
 	}
 	return s
 }
@@ -86,7 +84,7 @@ func (srv *server) isAwaited() bool {
 // report returns what a reload has changed. Tenants that were removed are in it, too.
 func (srv *server) report(before inForce) api.Reload {
 	after := srv.inForce()
-	r := api.Reload{Configuration: srv.configResult(before.config)}
+	r := api.Reload{Configuration: srv.configResult(before, after)}
 	for _, l := range srv.config.Listeners {
 		r.Listeners = append(r.Listeners, srv.listenerResult(l, before, after))
 	}
@@ -102,29 +100,31 @@ func (srv *server) report(before inForce) api.Reload {
 // configResult returns what became of the configuration. Keys that need a restart are reported as
 // changed, although they have no effect yet. The certificates of addresses that are not listeners count
 // as parts of the configuration.
-func (srv *server) configResult(before *config.Config) api.ReloadConfiguration {
+func (srv *server) configResult(before, after inForce) api.ReloadConfiguration {
 	r := api.ReloadConfiguration{Result: api.Unchanged,
 		Error: cmp.Or(srv.lastErrors["configuration"], srv.lastErrors[certificateOf(adminCertificate)], srv.lastErrors[certificateOf(metricsCertificate)])}
-	r.Changed, r.Restart = config.Changes(before, srv.config)
+	r.Changed, r.Restart = config.Changes(before.config, srv.config)
 	switch {
 	case r.Error != "":
 		r.Result = api.Refused
-	case len(r.Changed)+len(r.Restart) > 0:
+	case len(r.Changed)+len(r.Restart) > 0, before.certificates[adminCertificate] != after.certificates[adminCertificate],
+		before.certificates[metricsCertificate] != after.certificates[metricsCertificate]:
 		r.Result = api.Changed
 	}
 	return r
 }
 
-// listenerResult returns what became of a listener's certificate, by when it expires.
+// listenerResult returns what became of a listener's certificate, and of the CAs and revocation lists for
+// those of clients.
 func (srv *server) listenerResult(l config.Listener, before, after inForce) api.ReloadListener {
 	r := api.ReloadListener{Listener: l.Address, Result: api.Unchanged, Error: srv.lastErrors[certificateOf(l.Name)]}
-	until, secured := after.certificates[l.Name]
+	sum, secured := after.certificates[l.Name]
 	switch {
 	case !secured:
 		r.Result = api.Plain
 	case r.Error != "":
 		r.Result = api.Refused
-	case !until.Equal(before.certificates[l.Name]):
+	case sum != before.certificates[l.Name]:
 		r.Result = api.Changed
 	}
 	return r

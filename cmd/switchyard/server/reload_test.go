@@ -118,7 +118,19 @@ func TestReloadRefusesCertificates(t *testing.T) {
 		srv := newServer(nil, nil)
 		srv.config = config.Default()
 		srv.lastErrors[certificateOf(name)] = "it has no PEM block"
-		if r := srv.configResult(srv.config); r.Result != api.Refused || r.Error != "it has no PEM block" {
+		if r := srv.configResult(srv.inForce(), srv.inForce()); r.Result != api.Refused || r.Error != "it has no PEM block" {
+			t.Errorf("%s: got %+v", name, r)
+		}
+	}
+}
+
+// A reload that has exchanged the certificate of an address that is not a listener has changed something.
+func TestReloadChangesCertificates(t *testing.T) {
+	for _, name := range []string{adminCertificate, metricsCertificate} {
+		srv := newServer(nil, nil)
+		after := srv.inForce()
+		after.certificates[name] = [32]byte{1}
+		if r := srv.configResult(srv.inForce(), after); r.Result != api.Changed {
 			t.Errorf("%s: got %+v", name, r)
 		}
 	}
