@@ -95,8 +95,8 @@ func setCommand(field *pdu.Command, value any) error {
 		}
 	}
 	if !isNumber {
-		if word, ok := value.(string); ok && command.IsNumeric(word) {
-			return fmt.Errorf("the id %q is in quotes; write it without them", word)
+		if word, ok := value.(string); ok {
+			return quotedID(word, write)
 		}
 		return fmt.Errorf("its id is not a number; %s", write)
 	}
@@ -106,6 +106,14 @@ func setCommand(field *pdu.Command, value any) error {
 	field.ID, field.Message = pdu.CommandID(id), text
 	field.Service = field.ID.Service()
 	return nil
+}
+
+// quotedID returns the fault of an id in quotes. Without them it must be an id to be good advice.
+func quotedID(word, write string) error {
+	if id, remedy := command.ParseID(word); remedy == "" && id > 0 {
+		return fmt.Errorf("the id %q is in quotes; write it without them", word)
+	}
+	return fmt.Errorf("%q is not an id; %s", word, write)
 }
 
 // checkCommands refuses two names for one id, and reads the messages. Commands are looked at in the order
