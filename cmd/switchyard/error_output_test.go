@@ -66,3 +66,29 @@ func (w *fullOnce) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// A command whose result could not be printed does not succeed.
+func TestLostResultIsAnError(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	write(t, in("config.toml"), "[tenant.default]\n")
+	write(t, in("routes.toml"), "[route]\nCID_MSG_DATA = \"drop\"\n")
+	write(t, in("cases.toml"), "[peers]\nA = {}\n[[case]]\nname = \"dropped\"\ncommand = \"CID_MSG_DATA\"\nfrom = \"A\"\nexpect = { action = \"drop\" }\n")
+	write(t, in("msgserver.conf"), "RouteServerIP1=127.0.0.1\nRouteServerPort1=8200\n")
+	for _, args := range [][]string{
+		{"check", "--config", in("config.toml")},
+		{"policy", "test", in("routes.toml"), in("cases.toml")},
+		{"msgserver", "check", in("msgserver.conf")},
+		{"version"}, {"help"}, {"check", "--help"},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run(args, nil, &stdout, &stderr); code != exitStopped {
+			t.Errorf("%q: exit code %d, %s", args, code, stderr.String())
+		}
+		stderr.Reset()
+		if code := run(args, nil, &fullOnce{}, &stderr); code != exitForced || !strings.Contains(stderr.String(), fs.ErrInvalid.Error()) {
+			t.Errorf("%q to a full disk: exit code %d, %s", args, code, stderr.String())
+		}
+	}
+}

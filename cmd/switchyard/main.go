@@ -51,12 +51,16 @@ func run(args, env []string, stdout, stderr io.Writer) (code int) {
 			code = exitInternal
 		}
 	}()
-	root := rootCommand(env, stdout, stderr)
+	out := &output{w: stdout}
+	root := rootCommand(env, out, stderr)
 	if len(args) == 0 || args[0] != cobra.ShellCompRequestCmd && args[0] != cobra.ShellCompNoDescRequestCmd {
 		refuseRepeats(root)
 	}
 	root.SetArgs(args)
 	c, err := root.ExecuteC()
+	if err == nil {
+		err = out.fault()
+	}
 	if err != nil {
 		printError(stderr, err, wantsJSON(c, args))
 	}

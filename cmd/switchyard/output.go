@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -20,6 +22,42 @@ import (
 //
 //	show ─▶ printJSON                      --json
 //	     └▶ printPeers, … ─▶ columns       rows of aligned cells
+
+// An output is the standard output of a command. It keeps the first error, so that a command whose
+// result is lost does not end as if it was printed, whichever of its lines that was. Goroutines may
+// share it.
+type output struct {
+	w io.Writer
+
+	mu  sync.Mutex // guards what follows; held during a write
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, err := o.w.Write(p)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
+// fault returns the first error of a write.
+func (o *output) fault() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
+// screen returns the terminal that w may be, and false if w is no file.
+func screen(w io.Writer) (*os.File, bool) {
+	if o, ok := w.(*output); ok {
+		w = o.w
+	}
+	f, ok := w.(*os.File)
+	return f, ok
+}
 
 // jsonFlag adds --json.
 func jsonFlag(c *cobra.Command, asJSON *bool, usage string) {

@@ -82,7 +82,7 @@ func (t *topOptions) check() error {
 // run draws until the user quits, or prints once. Whether stdout is a terminal is checked before the
 // server is asked, so that a script with a wrong command line fails without one.
 func (t *topOptions) run(ctx context.Context, o *options, stdout io.Writer) error {
-	screen, isFile := stdout.(*os.File)
+	screen, isFile := screen(stdout)
 	if !t.once && (!isFile || !terminal.Is(screen) || o.variable("TERM") == "dumb") {
 		return usageError{errors.New("standard output is not a terminal to draw on; add --once to print tables")}
 	}
