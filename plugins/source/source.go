@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -144,10 +143,7 @@ func (m Module) Load(ctx context.Context, e *wasm.Engine, config []byte) (*wasm.
 	return e.Load(ctx, m.Name, m.Bytes, config)
 }
 
-func sum(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
+func sum(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
 
 // Argument returns the policy name for a command line argument, which may leave out
 // "file:" before what looks like a path.

@@ -3,7 +3,7 @@ package certificate
 import (
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
+	"fmt"
 	"iter"
 	"strings"
 	"unicode"
@@ -43,8 +43,7 @@ func Identities(c *x509.Certificate) []string {
 func Issuers(chains [][]*x509.Certificate) (fingerprints []string) {
 	for _, chain := range chains {
 		for _, ca := range chain[1:] {
-			sum := sha256.Sum256(ca.Raw)
-			fingerprints = append(fingerprints, hex.EncodeToString(sum[:]))
+			fingerprints = append(fingerprints, fmt.Sprintf("%x", sha256.Sum256(ca.Raw)))
 		}
 	}
 	return fingerprints

@@ -52,8 +52,7 @@ func record(b []byte, step int) PDU {
 		p.Body = hex.EncodeToString(body)
 		return p
 	}
-	sum := sha256.Sum256(body)
-	p.BodyLen, p.BodySHA = len(body), hex.EncodeToString(sum[:])
+	p.BodyLen, p.BodySHA = len(body), fmt.Sprintf("%x", sha256.Sum256(body))
 	return p
 }
 

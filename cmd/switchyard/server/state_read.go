@@ -3,8 +3,8 @@ package server
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -109,12 +109,11 @@ func (a *adminState) LoadKept(ctx context.Context, tenant, name, sha256 string) 
 // uploaded returns a file that a client has sent as source.Read would have read it. It is a
 // routing table if neither its name nor its content says that it is a module.
 func uploaded(name string, file []byte) source.File {
-	sum := sha256.Sum256(file)
 	base := filepath.Base(filepath.Clean("/" + name))
 	if base == "/" {
 		base = "candidate"
 	}
-	f := source.File{Name: "file:" + base, Path: base, Bytes: file, SHA256: hex.EncodeToString(sum[:])}
+	f := source.File{Name: "file:" + base, Path: base, Bytes: file, SHA256: fmt.Sprintf("%x", sha256.Sum256(file))}
 	if ext := filepath.Ext(base); ext != ".toml" && ext != ".wasm" && !strings.HasPrefix(string(file), "\x00asm") {
 		f.Path += ".toml"
 	}

@@ -3,7 +3,6 @@ package history
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -156,10 +155,7 @@ func encode(v any) ([]byte, error) {
 }
 
 // Sum returns the SHA-256 of a text in hex.
-func Sum(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
-}
+func Sum(text []byte) string { return fmt.Sprintf("%x", sha256.Sum256(text)) }
 
 // Identify returns the identity of a policy: SHA-256 over the sums of file and configuration
 // and over the may settings. Every version of the program computes the same identity. The sums
