@@ -33,19 +33,19 @@ func Describe(err error) (reason string) {
 	switch {
 	case err == nil:
 		return ""
-	case is[tls.RecordHeaderError](err):
+	case errors.As(err, new(tls.RecordHeaderError)):
 		return ReasonNotTLS
 	case isTimeout(err):
 		return ReasonTimeout
 	case isClosed(err):
 		return ReasonClosed
-	case is[x509.UnknownAuthorityError](err):
+	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return ReasonUnknownCA
 	case isExpired(err):
 		return ReasonExpired
-	case is[*revokedError](err):
+	case errors.As(err, new(*revokedError)):
 		return ReasonRevoked
-	case is[*tls.CertificateVerificationError](err):
+	case errors.As(err, new(*tls.CertificateVerificationError)):
 		return ReasonBadCertificate
 	}
 	return describeText(err.Error())
@@ -63,11 +63,6 @@ func describeText(text string) string {
 		return ReasonBadCertificate
 	}
 	return ReasonOther
-}
-
-func is[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
 }
 
 func isTimeout(err error) bool {
