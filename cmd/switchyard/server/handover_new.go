@@ -299,7 +299,7 @@ func (t *taker) begin() {
 	srv.state.continueFrom(t.process)
 	t.lastHour[""] = t.process.LastHour
 	srv.state.setUpgrade(u)
-	srv.state.markUpgrade(u)
+	srv.state.mark(api.MarkStart, "upgraded from "+u.From+" to "+u.To)
 	srv.log.Info("upgraded", "from_version", u.From, "to_version", u.To, "frozen", frozen.Round(time.Microsecond).String(),
 		"moved", u.Moved, "drained", u.Drained, "closed", u.Closed, "by", t.process.By)
 	for _, l := range t.admin {

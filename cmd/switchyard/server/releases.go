@@ -161,6 +161,9 @@ func (srv *server) do(v admin.Verb) error {
 	}
 	switch v.Name {
 	case admin.Rollback:
+		if isUnderWay {
+			return conflict("release %d is under way; roll that back first, without --to", present)
+		}
 		return srv.rollback(t, s, state, v)
 	case admin.Retry:
 		return srv.retry(t, s, state, v)
@@ -216,12 +219,6 @@ func conflict(format string, args ...any) error {
 // rollback puts an earlier policy in force: at once if it is the one before, which is still loaded,
 // else when it is loaded.
 func (srv *server) rollback(t config.Tenant, s *served, was history.Tenant, v admin.Verb) error {
-	switch {
-	case s.release != nil:
-		return conflict("release %d is under way; roll that back first, without --to", s.release.id)
-	case was.Underway != nil:
-		return conflict("release %d is under way; roll that back first, without --to", was.Underway.Release)
-	}
 	to, err := target(was, v.To)
 	if err != nil {
 		return err

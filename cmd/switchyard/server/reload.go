@@ -278,7 +278,7 @@ func (srv *server) refuse(t config.Tenant, s *served, found candidate, err error
 func (srv *server) confirm(tenant string, s *served, message string) {
 	g := s.active.Acquire()
 	defer g.Release()
-	srv.state.confirmed(tenant, g, s)
+	srv.state.history.Confirmed(tenant, g, eventOf(g, s))
 	attrs := append([]any{"tenant", tenant, "policy", s.policy.Name}, s.policy.sums()...)
 	if p := s.policy.proof; p.Verified() {
 		attrs = append(attrs, "version", p.Statement.Version, "signers", p.Signers, "expires", p.Statement.Expires.UTC().Format(time.RFC3339))
@@ -330,14 +330,11 @@ func (srv *server) swapPolicy(tenant string, s *served, l *load, by history.Who)
 	srv.reloadAudit(t, s, l.requested)
 }
 
-// forget removes the last errors about tenants and certificates that the configuration no longer has.
+// forget removes the last errors about tenants and certificates that are no longer in force.
 func (srv *server) forget() {
 	known := map[string]bool{"configuration": true}
 	for _, t := range srv.config.Tenants {
 		known["tenant "+t.Name], known["audit of tenant "+t.Name] = true, true
-	}
-	for _, l := range srv.config.Listeners {
-		known[certificateOf(l.Name)] = true
 	}
 	for name := range srv.certificates() {
 		known[certificateOf(name)] = true

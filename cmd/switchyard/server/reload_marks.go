@@ -68,8 +68,3 @@ func (a *adminState) configured() (since time.Time, marks []api.Mark) {
 	defer a.mu.Unlock()
 	return a.counts.LastDone.UTC(), slices.Clone(a.marks)
 }
-
-// markUpgrade remembers that this process has taken the place of another one.
-func (a *adminState) markUpgrade(u api.Upgrade) {
-	a.mark(api.MarkStart, "upgraded from "+u.From+" to "+u.To)
-}

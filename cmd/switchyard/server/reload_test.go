@@ -16,6 +16,7 @@ import (
 
 	"switchyard/plugins/source"
 	"switchyard/proxy/admin/api"
+	"switchyard/proxy/certificate"
 	"switchyard/proxy/config"
 )
 
@@ -71,6 +72,7 @@ func TestSaveDuringReload(t *testing.T) {
 // Complaints about what the configuration no longer has are forgotten.
 func TestForget(t *testing.T) {
 	srv := newServer(nil, nil)
+	srv.listeners = map[string]*listener{"127.0.0.1:8200": {source: new(certificate.Source)}, "127.0.0.1:9": {}}
 	for _, about := range []string{"configuration", "tenant default", "audit of tenant default", "tenant gone", "audit of tenant gone",
 		"certificate of listener 127.0.0.1:8200", "certificate of listener 127.0.0.1:9"} {
 		srv.lastErrors[about] = "something"

@@ -122,7 +122,7 @@ func (srv *server) handleNext(signals signals, t timers, entering []string) {
 func (srv *server) announce(tenant string, s *served, message string, more ...any) {
 	g := s.active.Acquire()
 	defer g.Release()
-	srv.state.inForce(tenant, g, s)
+	srv.state.history.InForce(tenant, g, eventOf(g, s))
 	srv.log.Info(message, slices.Concat([]any{"tenant", tenant, "policy", s.policy.Name}, s.policy.sums(), []any{"routes", Summary(g)}, more)...)
 	if text := excess(g); text != "" {
 		srv.log.Warn("the policy says more than it may; tenant."+tenant+".may_else happens instead", "tenant", tenant, "excess", text)

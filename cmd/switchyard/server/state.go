@@ -142,16 +142,6 @@ func (a *adminState) update(srv *server) {
 	a.view.Store(v)
 }
 
-// inForce records that a tenant's policy is in force from now on.
-func (a *adminState) inForce(tenant string, g *policy.Generation, s *served) {
-	a.history.InForce(tenant, g, eventOf(g, s))
-}
-
-// confirmed records that the policy in force stays so, with other facts about it.
-func (a *adminState) confirmed(tenant string, g *policy.Generation, s *served) {
-	a.history.Confirmed(tenant, g, eventOf(g, s))
-}
-
 // eventOf returns what operators see of the policy in force.
 func eventOf(g *policy.Generation, s *served) api.PolicyEvent {
 	e := api.PolicyEvent{Routes: Summary(g)}
