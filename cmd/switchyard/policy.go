@@ -128,11 +128,3 @@ func jsonFault(err error) error {
 	}
 	return err
 }
-
-// orConfig formats a configuration for people.
-func orConfig(config []byte) string {
-	if config == nil {
-		return "none"
-	}
-	return string(config)
-}

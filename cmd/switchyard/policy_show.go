@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,7 +115,7 @@ func printShown(w io.Writer, s shownPolicy) error {
 	if s.Module != s.SHA256 {
 		fmt.Fprintf(w, "module   %s\n", s.Module)
 	}
-	fmt.Fprintf(w, "engine   %s\nconfig   %s\nexports  %s\n\n", s.Engine, orConfig(s.Config), strings.Join(s.Exports, ", "))
+	fmt.Fprintf(w, "engine   %s\nconfig   %s\nexports  %s\n\n", s.Engine, cmp.Or(string(s.Config), "none"), strings.Join(s.Exports, ", "))
 	rows := [][]string{{"COMMAND", "ID", "SERVICE", "ACTION", "TARGETS", "FLAGS", "DECIDED BY"}}
 	if slices.ContainsFunc(s.Rows, func(r review.Row) bool { return len(r.Sources) > 0 }) {
 		rows[0] = append(rows[0], "FROM")

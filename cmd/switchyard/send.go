@@ -96,13 +96,10 @@ func sendCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 // completeSend completes the name of the command, and then the names of its fields, with = behind
 // them.
 func completeSend(o *options, args []string) (words []string, _ cobra.ShellCompDirective) {
-	_ = o.useCommands() // a completion has nowhere to report a fault
 	if len(args) == 0 {
-		for _, c := range pdu.KnownCommands() {
-			words = append(words, c.Name)
-		}
-		return words, cobra.ShellCompDirectiveNoFileComp
+		return o.completeCommands(nil, nil, "")
 	}
+	_ = o.useCommands() // a completion has nowhere to report a fault
 	id, problem := command.ID(args[0])
 	if t := message.Type(id); problem == nil && t != nil {
 		fields := t.Descriptor().Fields()
