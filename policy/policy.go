@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"switchyard/pdu"
+	"switchyard/policy/abi"
 )
 
 // A Policy is one loaded version of the rules together with its configuration.
@@ -63,6 +64,14 @@ type Question struct {
 	Session    uint64  // the sender's session number
 	Attributes uint64  // facts about the sender: the attribute bits of policy/abi, but for groups
 	Groups     []Group // in which the sender is
+}
+
+// AttributesOf returns the attribute bits of a sender, but for groups.
+func AttributesOf(master bool) uint64 {
+	if master {
+		return abi.AttributeMaster
+	}
+	return 0
 }
 
 // A Grouper is a Policy that may name groups.

@@ -12,7 +12,6 @@ import (
 	"switchyard/pdu"
 	"switchyard/pdu/message"
 	"switchyard/policy"
-	"switchyard/policy/abi"
 	"switchyard/policy/command"
 	"switchyard/policy/review"
 	"switchyard/policy/wasm"
@@ -69,7 +68,7 @@ func (s *Server) evaluate(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return refuse(http.StatusNotFound, "the policy of tenant %s cannot be explained", t.Name)
 	}
-	asked := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: q.session(), Attributes: q.attributes()}
+	asked := policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: q.session(), Attributes: policy.AttributesOf(q.Master)}
 	groups := q.groups(t)
 	asked.Groups = namedGroups(groups, guest.Groups())
 	a := s.explained(g, guest, asked)
@@ -145,14 +144,6 @@ func (q *question) session() uint64 {
 		return 1
 	}
 	return *q.Session
-}
-
-// attributes returns the attribute bits of the sender, as the hub passes them to a guest.
-func (q *question) attributes() uint64 {
-	if q.Master {
-		return abi.AttributeMaster
-	}
-	return 0
 }
 
 // checkGroups refuses what no tenant can have.

@@ -5,6 +5,7 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/pdu/body"
+	"switchyard/policy"
 )
 
 // Memory returns how many bytes of memory the logs and the edits of all seats take,
@@ -66,7 +67,7 @@ func (h *Hub) Refuse(s *Seat, batch []byte, why Reason) (n int) {
 	g := h.active.Acquire()
 	defer g.Release()
 	first := pdu.ParseHeader(batch)
-	s.peer.Noted(Note{Header: first, PDU: batch[:first.Length], PDUs: n, Dropped: why, Policy: g, Attributes: s.reader.attributes(), Groups: s.groups()})
+	s.peer.Noted(Note{Header: first, PDU: batch[:first.Length], PDUs: n, Dropped: why, Policy: g, Attributes: policy.AttributesOf(s.reader.master), Groups: s.groups()})
 	return n
 }
 

@@ -102,7 +102,7 @@ func (h *Hub) HandleTurn(s *Seat, batch []byte, turn *Turn) (rest []byte, err er
 // returns the rest. It stops after a PDU whose handling can change how the next one is
 // judged, when the turn is over, and before the user table has too much to do.
 func (s *Seat) judgeSome(g *policy.Generation, batch []byte, turn *Turn) (rest []byte) {
-	judging := g.Begin(s.Session(), s.reader.attributes(), s.groups())
+	judging := g.Begin(s.Session(), policy.AttributesOf(s.reader.master), s.groups())
 	judging.Time(&s.reader.sampler)
 	defer judging.Release()
 	r := &s.reader
@@ -191,14 +191,6 @@ func (r *reader) grow(by stretch) {
 	of := &r.commandRuns[len(r.commandRuns)-1]
 	of.pdus += uint32(by.pdus)
 	of.bytes += uint64(by.bytes)
-}
-
-// attributes returns the attribute bits of the sender that a policy receives, but for groups.
-func (from *reader) attributes() uint64 {
-	if from.master {
-		return abi.AttributeMaster
-	}
-	return 0
 }
 
 // joinRun adds the PDU of n bytes behind the last run to that run, if both have the
@@ -381,7 +373,7 @@ func (s *Seat) note(from *reader, g *policy.Generation) {
 		if !byPolicy || r.fault != nil || r.verdict.Has(abi.Log) {
 			first := pdu.ParseHeader(r.bytes)
 			s.peer.Noted(Note{Header: first, PDU: r.bytes[:first.Length], PDUs: int(r.pdus), Verdict: r.verdict,
-				Dropped: r.dropped, Fault: r.fault, Policy: g.Obeyed(from.side(r)), Attributes: from.attributes(), Groups: s.groups(), clientTypes: s.hub.furtherClients()})
+				Dropped: r.dropped, Fault: r.fault, Policy: g.Obeyed(from.side(r)), Attributes: policy.AttributesOf(from.master), Groups: s.groups(), clientTypes: s.hub.furtherClients()})
 		}
 	}
 }

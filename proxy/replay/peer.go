@@ -5,7 +5,6 @@ import (
 
 	"switchyard/pdu"
 	"switchyard/policy"
-	"switchyard/policy/abi"
 	"switchyard/proxy/hub"
 )
 
@@ -33,13 +32,6 @@ func (p *peer) Noted(n hub.Note) {
 
 // Close is a no-op: the hub closes only peers that lag, and no peer lags.
 func (p *peer) Close(hub.Reason) {}
-
-func (p *peer) attributes() (a uint64) {
-	if p.master {
-		a |= abi.AttributeMaster
-	}
-	return a
-}
 
 // group puts the peer into other groups. The hub ignores it for a seat that the policy closed.
 func (p *peer) group(m *hub.Membership) {

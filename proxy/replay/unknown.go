@@ -85,7 +85,7 @@ func (s *simulation) decideFromRecord(from *peer, rec *capture.Record, t *captur
 			s.markUnknown(from, h.Command, 0)
 			return why
 		}
-		v, fault = s.policy.inspectFirst(v, policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: from.seat.Session(), Attributes: from.attributes(), Groups: from.groups})
+		v, fault = s.policy.inspectFirst(v, policy.Question{Header: p[:pdu.HeaderLen], Body: p[pdu.HeaderLen:], Session: from.seat.Session(), Attributes: policy.AttributesOf(from.master), Groups: from.groups})
 	}
 	if why = s.missing(v, rec, t, h.Command); why != "" {
 		s.last = outcome{certainty: decided, verdict: v.WithLimit(0)} // the limit is not charged
