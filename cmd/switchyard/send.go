@@ -102,9 +102,8 @@ func completeSend(o *options, args []string) (words []string, _ cobra.ShellCompD
 	_ = o.useCommands() // a completion has nowhere to report a fault
 	id, problem := command.ID(args[0])
 	if t := message.Type(id); problem == nil && t != nil {
-		fields := t.Descriptor().Fields()
-		for i := range fields.Len() {
-			words = append(words, string(fields.Get(i).Name())+"=")
+		for _, name := range message.Names(t.Descriptor().Fields()) {
+			words = append(words, name+"=")
 		}
 	}
 	return words, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp

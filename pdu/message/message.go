@@ -59,6 +59,18 @@ func Type(c pdu.CommandID) protoreflect.MessageType {
 	return ByName(known.Message)
 }
 
+// Names returns the names of what a descriptor lists, such as the fields of a message or the values of an
+// enumeration.
+func Names[D protoreflect.Descriptor](list interface {
+	Len() int
+	Get(i int) D
+}) (names []string) {
+	for i := range list.Len() {
+		names = append(names, string(list.Get(i).Name()))
+	}
+	return names
+}
+
 // Append appends a PDU with m as its body to b. Required fields may be missing. Nothing else can
 // be wrong with a message of proto2, so it panics if m cannot be encoded.
 func Append(b []byte, c pdu.CommandID, seq uint16, m proto.Message) []byte {

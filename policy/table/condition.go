@@ -160,7 +160,11 @@ func parseValues(word string, values protoreflect.EnumValueDescriptors) (lo, hi 
 			if text == "" || strings.Contains(text, "-") { // of -1 and of 1-2-3
 				text = word
 			}
-			return 0, 0, &command.Problem{What: fmt.Sprintf("%q is not a number", text), Remedy: suggest.Hint(text, namesOf(values), "write a number such as 17 or 0x11, or a range such as 1-2")}
+			var names []string
+			if values != nil {
+				names = messages.Names(values)
+			}
+			return 0, 0, &command.Problem{What: fmt.Sprintf("%q is not a number", text), Remedy: suggest.Hint(text, names, "write a number such as 17 or 0x11, or a range such as 1-2")}
 		}
 		if i == 0 {
 			lo = uint32(v)
@@ -171,13 +175,6 @@ func parseValues(word string, values protoreflect.EnumValueDescriptors) (lo, hi 
 		return 0, 0, &command.Problem{What: fmt.Sprintf("the range %s is empty or one number", word), Remedy: "write the lower number first"}
 	}
 	return lo, hi, nil
-}
-
-func namesOf(values protoreflect.EnumValueDescriptors) (names []string) {
-	for i := 0; values != nil && i < values.Len(); i++ {
-		names = append(names, string(values.Get(i).Name()))
-	}
-	return names
 }
 
 // subjectField returns the number of the field that a comparison is about, and the names of its values

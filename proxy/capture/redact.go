@@ -57,19 +57,12 @@ func ParseField(text string) (Field, error) {
 		}
 		field := in.Fields().ByName(protoreflect.Name(name))
 		if field == nil {
-			return Field{}, fmt.Errorf("%s has no field %q; %s", in.Name(), name, suggest.Hint(name, fieldNames(in), "there are "+strings.Join(fieldNames(in), ", ")))
+			return Field{}, fmt.Errorf("%s has no field %q; %s", in.Name(), name, suggest.Hint(name, message.Names(in.Fields()), "there are "+strings.Join(message.Names(in.Fields()), ", ")))
 		}
 		f.path = append(f.path, field.Number())
 		in = field.Message()
 	}
 	return f, nil
-}
-
-func fieldNames(m protoreflect.MessageDescriptor) (names []string) {
-	for i := range m.Fields().Len() {
-		names = append(names, string(m.Fields().Get(i).Name()))
-	}
-	return names
 }
 
 // redact zeroes the values of the field in the body and keeps every length. Where the body

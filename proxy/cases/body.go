@@ -83,10 +83,7 @@ func fieldOf(d protoreflect.MessageDescriptor, name string, path []string) (prot
 	if f := d.Fields().ByName(protoreflect.Name(name)); f != nil {
 		return f, nil
 	}
-	var names []string
-	for i := range d.Fields().Len() {
-		names = append(names, string(d.Fields().Get(i).Name()))
-	}
+	names := message.Names(d.Fields())
 	all := "it has none"
 	if len(names) > 0 {
 		all = "its fields are " + strings.Join(names, ", ")
@@ -259,10 +256,7 @@ func integerOf(kind protoreflect.Kind, n int64) (protoreflect.Value, bool) {
 }
 
 func noSuchEnum(f protoreflect.FieldDescriptor, text string, path []string) error {
-	var names []string
-	for i := range f.Enum().Values().Len() {
-		names = append(names, string(f.Enum().Values().Get(i).Name()))
-	}
+	names := message.Names(f.Enum().Values())
 	return &FieldError{path, fmt.Sprintf("%s has no value %q", f.Enum().FullName(), text),
 		suggest.Hint(text, names, "its values are "+strings.Join(names, ", "))}
 }
