@@ -110,7 +110,8 @@ func (e *evalOptions) evaluate(o *options, c *cobra.Command, arg string, stdout,
 	}
 	outcome := harness.Send(e.from, p)
 	x.name(outcome.Verdict, q.Body, peers)
-	x.route(outcome)
+	x.Routed, x.Dropped = true, string(outcome.Dropped)
+	x.To, x.Sends = outcome.Sent()
 	return show(stdout, e.asJSON, x, printExplanation)
 }
 

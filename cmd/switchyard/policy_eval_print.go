@@ -164,21 +164,6 @@ func (x *explanation) name(v policy.Verdict, b []byte, peers []cases.Peer) {
 	}
 }
 
-// route adds how a hub routed the PDU. A peer may receive other commands than the one that was sent:
-// a handler answers, or announces a change of presence.
-func (x *explanation) route(o cases.Outcome) {
-	x.Routed, x.Dropped = true, string(o.Dropped)
-	for _, c := range o.Copies {
-		if x.Sends == nil {
-			x.Sends = make(map[string][]string)
-		}
-		x.To = append(x.To, c.Peer)
-		for _, p := range c.PDUs {
-			x.Sends[c.Peer] = append(x.Sends[c.Peer], pdu.ParseHeader(p).Command.String())
-		}
-	}
-}
-
 // printExplanation prints a line for each part:
 //
 //	policy     teamtalk, sha256 1fbdb280…

@@ -142,20 +142,25 @@ func (c Case) run(name, sha256 string, p policy.Policy) Result {
 
 // got returns an outcome by the names that files of cases use.
 func (o Outcome) got(limits policy.RateLimits) Got {
-	g := Got{Verdict: limits.Spell(o.Verdict), To: []string{}, Dropped: o.Dropped}
+	g := Got{Verdict: limits.Spell(o.Verdict), Dropped: o.Dropped}
 	if o.Fault != nil {
 		g.Fault = o.Fault.Kind
 	}
+	g.To, g.Sends = o.Sent()
+	return g
+}
+
+// Sent returns the peers that received copies, and by peer the commands of those. A peer may receive other
+// commands than the one that was sent: a handler answers, or announces a change of presence.
+func (o Outcome) Sent() (to []string, commands map[string][]string) {
+	to, commands = []string{}, make(map[string][]string)
 	for _, c := range o.Copies {
-		if g.Sends == nil {
-			g.Sends = make(map[string][]string)
-		}
-		g.To = append(g.To, c.Peer)
+		to = append(to, c.Peer)
 		for _, p := range c.PDUs {
-			g.Sends[c.Peer] = append(g.Sends[c.Peer], pdu.ParseHeader(p).Command.String())
+			commands[c.Peer] = append(commands[c.Peer], pdu.ParseHeader(p).Command.String())
 		}
 	}
-	return g
+	return to, commands
 }
 
 // compare notes every expectation that was not met. What a case does not mention may be anything,
