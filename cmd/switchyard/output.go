@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -24,8 +26,9 @@ import (
 //	     └▶ printPeers, … ─▶ columns       rows of aligned cells
 
 // An output is the standard output of a command. It keeps the first error, so that a command whose
-// result is lost does not end as if it was printed, whichever of its lines that was. Goroutines may
-// share it.
+// result is lost does not end as if it was printed, whichever of its lines that was. A closed pipe is
+// none, as its reader has what it wanted: commands that return that error fail all the same. Goroutines
+// may share it.
 type output struct {
 	w io.Writer
 
@@ -37,7 +40,7 @@ func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n, err := o.w.Write(p)
-	if o.err == nil {
+	if o.err == nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, io.ErrClosedPipe) {
 		o.err = err
 	}
 	return n, err
