@@ -41,7 +41,7 @@ func (srv *server) eachSecond(s *served) {
 		s.fullLogs.Add(1)
 	}
 	if r := s.ticking.Load(); r != nil {
-		r.tick()
+		r.tick(time.Now())
 	}
 }
 

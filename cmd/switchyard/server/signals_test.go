@@ -41,7 +41,7 @@ func TestSignalsOfATenant(t *testing.T) {
 		for range c.times {
 			c.count()
 		}
-		r.tick()
+		r.tick(time.Now())
 		if p := r.stage(); p.Paused != c.paused || !strings.HasPrefix(p.Reason, c.signal) {
 			t.Errorf("%d times %q: paused %v: %s", c.times, c.signal, p.Paused, p.Reason)
 		}

@@ -73,19 +73,23 @@ type carried struct {
 }
 
 // tick takes the time and the counts. It is called once a second by a goroutine of the tenant.
-func (r *staged) tick() {
-	now := time.Now()
+func (r *staged) tick(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.advance(now.Sub(r.last))
+	r.last = now
+}
+
+// advance lets time pass for the release. Called under mu.
+func (r *staged) advance(elapsed time.Duration) {
 	if r.machine.State.Over() {
 		return
 	}
 	// A trip comes first: the clock of a release that has failed must not end it otherwise.
 	if r.obeyTrip(); !r.machine.State.Over() {
 		counts := r.counts()
-		r.machine.Tick(release.Tick{Elapsed: now.Sub(r.last), Counts: counts, Signals: r.signals(), Ends: r.ends(counts.Ended)})
+		r.machine.Tick(release.Tick{Elapsed: elapsed, Counts: counts, Signals: r.signals(), Ends: r.ends(counts.Ended)})
 	}
-	r.last = now
 	// The data path must not wait for Serve, which may be busy: from now on the stable policy is
 	// obeyed.
 	if r.machine.State == release.RolledBack {

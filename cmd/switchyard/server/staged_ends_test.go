@@ -44,7 +44,7 @@ func TestReleaseThatPeersLeave(t *testing.T) {
 				connect(name)
 			}
 		}
-		r.tick()
+		r.tick(time.Now())
 	}
 	for range 20 { // each peer as often as every other
 		all(sides[policy.Stable], sides[policy.Candidate])
