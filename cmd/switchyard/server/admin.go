@@ -13,8 +13,17 @@ import (
 
 	"switchyard/proxy/admin"
 	"switchyard/proxy/admin/dashboard"
+	"switchyard/proxy/certificate"
 	"switchyard/proxy/metrics"
 )
+
+// An adminInterface is where operators and scrapers ask.
+type adminInterface struct {
+	admin          *admin.Server       // nil if no address and no socket is configured
+	adminListeners []net.Listener      // owned by admin
+	adminSource    *certificate.Source // of admin.tls; nil for plain HTTP
+	metricsAddress *metricsAddress     // nil if there is no address for metrics
+}
 
 // openAdmin starts the admin interface at listeners, and closes them if it returns an error.
 //

@@ -2,6 +2,7 @@ package server
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"switchyard/proxy/admin"
@@ -10,6 +11,15 @@ import (
 
 // historyTime is how long a stop, and an upgrade, wait for the disk to take the history of policies.
 const historyTime = 2 * time.Second
+
+// An ending is what a stop needs and leaves.
+type ending struct {
+	stopper    *stopper
+	startFault error          // why the start ends although some tenants are served
+	leaving    sync.WaitGroup // removed tenants that still drain, listeners, passOn and awaitOld
+	draining   atomic.Int64   // removed tenants that still drain
+	unwritten  unwritten      // what the stop discarded
+}
 
 // stop drains: it stops accepting, routes what has arrived, and writes what is due, until the
 // stopper ends it.

@@ -39,7 +39,7 @@ const spareDescriptors = 100
 
 // considerOffer continues with the upgrade when the new process has said what it could serve with.
 func (srv *server) considerOffer(o offered) {
-	srv.warnDamage() // which askSuccessor may have found
+	srv.records.warnDamage() // which askSuccessor may have found
 	u := srv.upgrade
 	u.To = o.offer.Version
 	if o.successor != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"switchyard/policy"
@@ -52,6 +53,12 @@ type finished struct {
 	outcome
 }
 
+// loads are the policies that are being loaded.
+type loads struct {
+	loading atomic.Int64  // how many, also if that was given up
+	loaded  chan finished // loads that have ended, from their goroutines
+}
+
 // begin begins to load a policy, and returns at once.
 func (srv *server) begin(e *wasm.Engine, c candidate, requested bool, then func(*load)) *load {
 	l := &load{candidate: c, engine: e, requested: requested, then: then}
@@ -62,12 +69,12 @@ func (srv *server) begin(e *wasm.Engine, c candidate, requested bool, then func(
 }
 
 // loadFor loads a policy and hands it over, or closes it if the load was dropped.
-func (srv *server) loadFor(l *load, e *wasm.Engine, c candidate) {
-	defer srv.loading.Add(-1)
+func (ls *loads) loadFor(l *load, e *wasm.Engine, c candidate) {
+	defer ls.loading.Add(-1)
 	begun := time.Now()
 	g, err := loadPolicy(l.ctx, e, c)
 	select {
-	case srv.loaded <- finished{l, outcome{g, err, time.Since(begun)}}:
+	case ls.loaded <- finished{l, outcome{g, err, time.Since(begun)}}:
 	case <-l.ctx.Done():
 		if err == nil {
 			g.Release()

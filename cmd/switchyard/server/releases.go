@@ -309,7 +309,7 @@ func (srv *server) goBack(tenant string, s *served, from, to *history.Policy, v 
 		return
 	}
 	srv.install(s, l)
-	entry := srv.record(history.Entry{Kind: history.RolledBack, Tenant: tenant, From: from, To: to, Held: from,
+	entry := srv.records.write(history.Entry{Kind: history.RolledBack, Tenant: tenant, From: from, To: to, Held: from,
 		Who: history.Who{By: v.By}, Reason: v.Reason}, s.receipt(s.before.generation))
 	srv.log.Warn("policy rolled back", "tenant", tenant, "from", from.Short(), "to", to.Short(), "by", v.By, "reason", v.Reason, entry.attr())
 	srv.announce(tenant, s, "policy in force", entry.attr())
@@ -338,7 +338,7 @@ func (srv *server) retry(t config.Tenant, s *served, was history.Tenant, v admin
 	if len(was.Held) == 0 && !was.Lost {
 		return conflict("nothing is held back")
 	}
-	entry := srv.record(history.Entry{Kind: history.Retry, Tenant: t.Name, Who: history.Who{By: v.By}, Reason: v.Reason}, history.Receipt{})
+	entry := srv.records.write(history.Entry{Kind: history.Retry, Tenant: t.Name, Who: history.Who{By: v.By}, Reason: v.Reason}, history.Receipt{})
 	srv.log.Info("policy is tried again", "tenant", t.Name, "by", v.By, "reason", v.Reason, entry.attr())
 	srv.reloadPolicy(t, s, true, history.Who{By: v.By})
 	return nil
@@ -354,7 +354,7 @@ func (srv *server) kill(t config.Tenant, s *served, was history.Tenant, v admin.
 		srv.releaseEvent(t.Name, s, release.Withdraw, history.Who{By: v.By}, "the tenant's policy was killed")
 	}
 	to, files := recordOf(c)
-	entry := srv.record(history.Entry{Kind: history.Kill, Tenant: t.Name, From: was.InForce, To: &to, Who: history.Who{By: v.By}, Reason: v.Reason},
+	entry := srv.records.write(history.Entry{Kind: history.Kill, Tenant: t.Name, From: was.InForce, To: &to, Who: history.Who{By: v.By}, Reason: v.Reason},
 		s.receipt(nil), files...)
 	srv.log.Warn("policy killed; the shipped one is in force", "tenant", t.Name, "by", v.By, "reason", v.Reason, entry.attr())
 	s.back.drop()
@@ -369,7 +369,7 @@ func (srv *server) revive(t config.Tenant, s *served, was history.Tenant, v admi
 		return conflict("the tenant's policy was not killed")
 	}
 	from, _ := recordOf(s.policy)
-	entry := srv.record(history.Entry{Kind: history.Revive, Tenant: t.Name, From: &from, To: was.InForce, Who: history.Who{By: v.By}, Reason: v.Reason}, s.receipt(nil))
+	entry := srv.records.write(history.Entry{Kind: history.Revive, Tenant: t.Name, From: &from, To: was.InForce, Who: history.Who{By: v.By}, Reason: v.Reason}, s.receipt(nil))
 	srv.log.Info("policy revived", "tenant", t.Name, "by", v.By, "reason", v.Reason, entry.attr())
 	srv.reloadPolicy(t, s, true, history.Who{By: v.By})
 	return nil

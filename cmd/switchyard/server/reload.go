@@ -243,7 +243,7 @@ func (srv *server) keepPolicy(t config.Tenant, s *served, found candidate, reque
 	// A release that a stop interrupted is withdrawn if the policy in force is what the file has
 	// again.
 	if u := srv.records.State(t.Name).Underway; u != nil && s.release == nil && found.drift == "" && found.kept == "" {
-		srv.record(history.Entry{Kind: history.Withdrawn, Tenant: t.Name, Release: u.Release, From: &u.Candidate, To: srv.records.State(t.Name).InForce,
+		srv.records.write(history.Entry{Kind: history.Withdrawn, Tenant: t.Name, Release: u.Release, From: &u.Candidate, To: srv.records.State(t.Name).InForce,
 			Who: srv.whoSaved(t.Name, found), Reason: "the policy in force was put back while the server was stopped"}, history.Receipt{})
 	}
 	was := s.policy.drift

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"switchyard/proxy/admin/api"
+	"switchyard/proxy/config"
 )
 
 // keptMarks is how many reloads, and the start, are remembered for the charts of the dashboard.
@@ -15,16 +16,23 @@ const keptMarks = 50
 // change of the traffic may be due to. Of reloads that changed nothing, only
 // those that an operator asked for leave one.
 
+// keyChanges are the keys by which configurations differ.
+type keyChanges struct {
+	began   *config.Config // with which the process started; keys that need a restart are still those
+	waiting []string       // keys that differ from began, and take effect after a restart
+	changes []string       // keys that the last reload has changed
+}
+
 // noteChanges remembers which keys a reload has changed, for markReload: those that took effect, and
 // those that have come to wait for a restart.
-func (srv *server) noteChanges(live, waiting []string) {
-	srv.changes = slices.Clone(live)
+func (k *keyChanges) noteChanges(live, waiting []string) {
+	k.changes = slices.Clone(live)
 	for _, key := range waiting {
-		if !slices.Contains(srv.waiting, key) {
-			srv.changes = append(srv.changes, key)
+		if !slices.Contains(k.waiting, key) {
+			k.changes = append(k.changes, key)
 		}
 	}
-	srv.waiting = waiting
+	k.waiting = waiting
 }
 
 // markReload remembers a reload of the configuration that changed something, was refused, or was

@@ -20,7 +20,7 @@
 //	watch_files.go  which files are watched for that
 //	loads.go        policies that are being loaded, while the server continues
 //	policies.go     a policy before it is loaded; sources.go: if it is fetched from an address
-//	records.go      which policy belongs in force, by the history
+//	wanted.go       which policy belongs in force, by the history; records.go writes the history
 //	audit.go        the policy that is asked and not obeyed
 //
 //	Releases in stages
@@ -42,7 +42,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -52,18 +51,13 @@ import (
 	"time"
 
 	"switchyard/cmd/switchyard/trust"
-	"switchyard/plugins/source/remote"
 	"switchyard/policy"
 	"switchyard/policy/provenance"
 	"switchyard/policy/release"
-	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy"
-	"switchyard/proxy/admin"
-	"switchyard/proxy/certificate"
 	"switchyard/proxy/cluster"
 	"switchyard/proxy/config"
-	"switchyard/proxy/config/watch"
 	"switchyard/proxy/handover"
 	"switchyard/proxy/hub"
 	"switchyard/proxy/order/jetstream"
@@ -82,7 +76,56 @@ type Loader func() (c *config.Config, why string, err error)
 // A server is everything that Serve builds. The goroutine of Serve owns it. Channels that hold one are
 // notices (see notice); no channel is ever closed.
 type server struct {
-	// Static after newServer, but for what tests replace.
+	surroundings
+
+	// The configuration, and what was built from it.
+	config    *config.Config
+	offered   *config.Config // that was read last, if it is being loaded or was refused; it may have faults, and be nil
+	checker   *trust.Checker // of policy files, by the configuration in force
+	engine    *wasm.Engine   // loads new policies; an earlier one is garbage once no policy of it is left
+	tenants   map[string]*served
+	listeners map[string]*listener // by their name in the configuration
+	inputs    *proxy.Inputs        // shared by all tenants
+	ledger    *provenance.Ledger   // of signed versions that were in force
+	records   *records             // of policies that were in force
+	access    accessLog
+	adminInterface
+
+	// What may change that.
+	fileWatch
+	keyChanges
+	loads
+	fetching
+	starting *plan         // the start, while policies are still being loaded for it
+	next     *plan         // a configuration whose policies are being loaded
+	releases chan struct{} // sent to when a release has decided something; holds one
+	entered  chan struct{} // sent to when a tenant's hub has entered the cluster; holds one
+	failed   chan error    // sent to when a tenant's hub cannot take part in the cluster; holds one
+
+	// Requests that wait for an answer or for the end of something else.
+	requests  []request     // reloads that operators wait for
+	verbs     []verbRequest // about policies, until something is loaded
+	missed    bool          // files changed during the start, perhaps the configuration
+	postponed bool          // an operator waits for a reload that waits for an address
+
+	// What is logged and shown.
+	log        *slog.Logger
+	level      *slog.LevelVar
+	state      *adminState
+	supervisor *supervisor
+	lastErrors map[string]string // the error that was last reported, by what it is about
+	warned     map[string]string // the warning about what is in force, by what that is
+
+	ending
+	upgrades
+
+	// serving is the content of tenants for other goroutines; replaced whole.
+	serving atomic.Pointer[map[string]*proxy.Tenant]
+}
+
+// surroundings are what the server gets from outside, and what tests replace. They do not change
+// while it runs.
+type surroundings struct {
 	load        Loader
 	sandbox     wasm.Sandbox
 	env         []string  // of the process
@@ -92,77 +135,6 @@ type server struct {
 	sourceTime  time.Duration
 	historyTime time.Duration
 	openBus     func(jetstream.Settings) (cluster.Log, error)
-
-	// The configuration, and what it says about files.
-	config  *config.Config
-	began   *config.Config // with which the process started; keys that need a restart are still those
-	offered *config.Config // that was read last, if it is being loaded or was refused; it may have faults, and be nil
-	waiting []string       // keys that differ from began, and take effect after a restart
-	changes []string       // keys that the last reload has changed
-	checker *trust.Checker // of policy files, by the configuration in force
-	watcher *watch.Watcher // nil if files are not watched
-	watched []string       // the files, also if they are not watched; nil before the start
-	changed chan struct{}  // sent to by the watcher; holds one
-
-	// What is in force.
-	engine         *wasm.Engine // loads new policies; an earlier one is garbage once no policy of it is left
-	tenants        map[string]*served
-	listeners      map[string]*listener // by their name in the configuration
-	inputs         *proxy.Inputs        // shared by all tenants
-	ledger         *provenance.Ledger   // of signed versions that were in force
-	records        *history.History     // of policies that were in force
-	admin          *admin.Server        // nil if no address and no socket is configured
-	adminListeners []net.Listener       // owned by admin
-	adminSource    *certificate.Source  // of admin.tls; nil for plain HTTP
-	metricsAddress *metricsAddress      // nil if there is no address for metrics
-	access         accessLog
-
-	// Policies that are being loaded, and fetched.
-	loading  atomic.Int64    // how many, also if that was given up
-	loaded   chan finished   // loads that have ended, from their goroutines
-	starting *plan           // the start, while policies are still being loaded for it
-	next     *plan           // a configuration whose policies are being loaded
-	sources  *remote.Sources // of policies that are fetched; nil if there never was one
-	fetched  chan struct{}   // sent to by sources; holds one
-
-	// Requests that wait for an answer or for the end of something else.
-	requests  []request     // reloads that operators wait for
-	verbs     []verbRequest // about policies, until something is loaded
-	missed    bool          // files changed during the start, perhaps the configuration
-	postponed bool          // an operator waits for a reload that waits for an address
-
-	// Releases and clusters.
-	releases chan struct{} // sent to when a release has decided something; holds one
-	entered  chan struct{} // sent to when a tenant's hub has entered the cluster; holds one
-	failed   chan error    // sent to when a tenant's hub cannot take part in the cluster; holds one
-
-	// What is logged and shown.
-	log            *slog.Logger
-	level          *slog.LevelVar
-	state          *adminState
-	supervisor     *supervisor
-	lastErrors     map[string]string // the error that was last reported, by what it is about
-	warned         map[string]string // the warning about what is in force, by what that is
-	historyWarning string            // why the history cannot be written; "" if it can
-	historyDamage  *history.Fault    // that was logged last
-
-	// The stop.
-	stopper    *stopper
-	startFault error          // why the start ends although some tenants are served
-	leaving    sync.WaitGroup // removed tenants that still drain, listeners, passOn and awaitOld
-	draining   atomic.Int64   // removed tenants that still drain
-	unwritten  unwritten      // what the stop discarded
-
-	// The upgrade.
-	tookOver    bool           // this process has replaced another one
-	predecessor *handover.Conn // to that process; nil if this one has replaced none
-	upgrade     *upgrade       // that is under way; nil if none is
-	offers      chan offered   // from askSuccessor
-	asking      sync.WaitGroup // askSuccessor
-	succeeded   *successor     // the process that has replaced this one; nil if none has
-
-	// serving is the content of tenants for other goroutines; replaced whole.
-	serving atomic.Pointer[map[string]*proxy.Tenant]
 }
 
 // served is one tenant with the policy in force.
@@ -200,13 +172,15 @@ type served struct {
 // newServer returns a server that has opened nothing. Its channels of capacity one are notices: a
 // sender that finds one full need not wait, because what it has to say will be looked at anyway.
 func newServer(load Loader, sandbox wasm.Sandbox) *server {
-	srv := &server{load: load, sandbox: sandbox, startTime: startTime, sourceTime: sourceTime, historyTime: historyTime, openBus: openJetStream,
-		config: config.Default(), began: config.Default(), changed: make(chan struct{}, 1),
-		tenants: make(map[string]*served), inputs: proxy.NewInputs(), records: newHistory(),
-		loaded: make(chan finished), fetched: make(chan struct{}, 1),
+	srv := &server{
+		surroundings: surroundings{load: load, sandbox: sandbox, startTime: startTime, sourceTime: sourceTime, historyTime: historyTime, openBus: openJetStream},
+		config:       config.Default(), tenants: make(map[string]*served), inputs: proxy.NewInputs(), records: newRecords(),
+		fileWatch: fileWatch{changed: make(chan struct{}, 1)}, keyChanges: keyChanges{began: config.Default()},
+		loads: loads{loaded: make(chan finished)}, fetching: fetching{fetched: make(chan struct{}, 1)},
 		releases: make(chan struct{}, 1), entered: make(chan struct{}, 1), failed: make(chan error, 1),
 		level: new(slog.LevelVar), state: newAdminState(), lastErrors: make(map[string]string),
-		stopper: newStopper(), offers: make(chan offered)}
+		ending: ending{stopper: newStopper()}, upgrades: upgrades{offers: make(chan offered)},
+	}
 	srv.publish()
 	return srv
 }

@@ -23,6 +23,12 @@ import (
 // sourceTime is how long a start, or a reload with a new address, waits for an address.
 const sourceTime = 5 * time.Second
 
+// fetching is about policies that are fetched.
+type fetching struct {
+	sources *remote.Sources // nil if there never was one
+	fetched chan struct{}   // sent to by sources; holds one
+}
+
 // follow makes the server follow the addresses of policies in these configurations, by the
 // options of the last one. Without an address nothing runs.
 func (srv *server) follow(configs ...*config.Config) {
@@ -52,10 +58,10 @@ func FetchOptions(c *config.Config) remote.Options {
 }
 
 // noticeFetched makes run reload. The goroutines of addresses call it.
-func (srv *server) noticeFetched() { notice(srv.fetched) }
+func (f *fetching) noticeFetched() { notice(f.fetched) }
 
 // isFetched reports whether nothing waits for an address.
-func (srv *server) isFetched() bool { return srv.sources == nil || srv.sources.Settled() }
+func (f *fetching) isFetched() bool { return f.sources == nil || f.sources.Settled() }
 
 // awaitSources waits until each address was reached, for sourceTime at most.
 func (srv *server) awaitSources() {

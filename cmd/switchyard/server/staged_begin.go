@@ -257,7 +257,7 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 		r.machine.Paused, r.machine.Reason = was.Paused, was.Reason
 	} else {
 		if was != nil { // it was interrupted by a stop
-			srv.record(history.Entry{Kind: history.Superseded, Tenant: t.Name, Release: was.Release, From: &was.Candidate, To: &from,
+			srv.records.write(history.Entry{Kind: history.Superseded, Tenant: t.Name, Release: was.Release, From: &was.Candidate, To: &from,
 				Who: srv.whoSaved(t.Name, l.candidate), Reason: "another candidate arrived while the server was stopped"}, history.Receipt{})
 		}
 		r.machine = release.New(plan)
@@ -273,7 +273,7 @@ func (srv *server) startRelease(t config.Tenant, s *served, l *load, by history.
 	}
 	progress := r.progress()
 	progress.Least = least
-	entry := srv.record(history.Entry{Kind: kind, Tenant: t.Name, Release: r.id, From: &from, To: &to, Who: by, Stage: progress}, history.Receipt{}, files...)
+	entry := srv.records.write(history.Entry{Kind: kind, Tenant: t.Name, Release: r.id, From: &from, To: &to, Who: by, Stage: progress}, history.Receipt{}, files...)
 	if r.id == 0 {
 		r.id = entry.number
 	}

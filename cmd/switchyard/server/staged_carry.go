@@ -57,15 +57,15 @@ func (srv *server) carryRelease(tenant string, s *served, by history.Who, why st
 	e := history.Entry{Kind: history.Stage, Tenant: tenant, Release: r.id, From: &r.from, To: &r.to, Who: by, Reason: reason, Stage: progress}
 	attrs := []any{"tenant", tenant, "release", r.id, "stage", string(now.state), "share", now.share, "by", by.By}
 	if moved {
-		srv.log.Info("release stage", append(attrs, srv.record(e, history.Receipt{}).attr())...)
+		srv.log.Info("release stage", append(attrs, srv.records.write(e, history.Receipt{}).attr())...)
 	}
 	switch {
 	case now.paused && !was.paused:
 		e.Kind = history.Pause
-		srv.log.Warn("release paused", append(attrs, "reason", reason, srv.record(e, history.Receipt{}).attr())...)
+		srv.log.Warn("release paused", append(attrs, "reason", reason, srv.records.write(e, history.Receipt{}).attr())...)
 	case !now.paused && was.paused && !moved:
 		e.Kind = history.Resume
-		srv.log.Info("release resumed", append(attrs, srv.record(e, history.Receipt{}).attr())...)
+		srv.log.Info("release resumed", append(attrs, srv.records.write(e, history.Receipt{}).attr())...)
 	}
 }
 
@@ -101,7 +101,7 @@ func (srv *server) endRelease(tenant string, s *served, by history.Who, reason s
 		e.Held, s.policy.drift = &r.to, driftRolledBack
 	}
 	receipt, judged := srv.receiptOf(s, r)
-	entry := srv.record(e, receipt)
+	entry := srv.records.write(e, receipt)
 	attrs := []any{"tenant", tenant, "release", r.id, "candidate", r.to.Short(), "by", by.By, "reason", reason, "judged_by_candidate", judged, entry.attr()}
 	switch state {
 	case release.Done:
@@ -217,7 +217,7 @@ func (srv *server) recordReleases(stopped bool, by, reason string) {
 		p, counts := r.progress(), r.counts()
 		r.mu.Unlock()
 		p.Stopped, p.Counts = stopped, &counts
-		srv.record(history.Entry{Kind: history.Stage, Tenant: name, Release: r.id, From: &r.from, To: &r.to, Stage: p,
+		srv.records.write(history.Entry{Kind: history.Stage, Tenant: name, Release: r.id, From: &r.from, To: &r.to, Stage: p,
 			Who: history.Who{By: by}, Reason: reason}, history.Receipt{})
 	}
 }
@@ -261,7 +261,7 @@ func (srv *server) endInterrupted() {
 
 // rollBackStopped rolls back a release that does not continue after a stop or an upgrade.
 func (srv *server) rollBackStopped(tenant string, u *history.Underway, by history.Who, reason string) {
-	entry := srv.record(history.Entry{Kind: history.RolledBack, Tenant: tenant, Release: u.Release, From: &u.Candidate, To: srv.records.State(tenant).InForce, Held: &u.Candidate,
+	entry := srv.records.write(history.Entry{Kind: history.RolledBack, Tenant: tenant, Release: u.Release, From: &u.Candidate, To: srv.records.State(tenant).InForce, Held: &u.Candidate,
 		Who: by, Reason: reason}, history.Receipt{})
 	srv.log.Error("release rolled back", "tenant", tenant, "release", u.Release, "candidate", u.Candidate.Short(), "by", by.By, "reason", reason, entry.attr())
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"switchyard/proxy/admin"
@@ -34,6 +35,16 @@ import (
 //
 // Reloads and requests about policies wait from beginUpgrade on, so that what the new process has
 // read stays what is in force.
+
+// upgrades are the two that this process takes part in: as the new process, and as the old one.
+type upgrades struct {
+	tookOver    bool           // this process has replaced another one
+	predecessor *handover.Conn // to that process; nil if this one has replaced none
+	upgrade     *upgrade       // that is under way; nil if none is
+	offers      chan offered   // from askSuccessor
+	asking      sync.WaitGroup // askSuccessor
+	succeeded   *successor     // the process that has replaced this one; nil if none has
+}
 
 // An upgrade is one that is under way, from beginUpgrade to endUpgrade. It belongs to the goroutine
 // of Serve; operators see a copy in adminState.

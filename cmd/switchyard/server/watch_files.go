@@ -13,6 +13,13 @@ import (
 // The files that a reload reads are watched, so that a saved file takes effect by itself. The watcher
 // says nothing but that something has changed; the reload reads everything again and finds out what.
 
+// A fileWatch is the watcher and what it watches.
+type fileWatch struct {
+	watcher *watch.Watcher // nil if files are not watched
+	watched []string       // the files, also if they are not watched; nil before the start
+	changed chan struct{}  // sent to by the watcher; holds one
+}
+
 // watch watches the files that the configuration consists of. If fresh, the watcher's options
 // have changed, and a new one is started.
 func (srv *server) watch(fresh bool) {
