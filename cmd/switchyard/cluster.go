@@ -20,7 +20,7 @@ import (
 func clusterCommand(o *options, stdout io.Writer) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "cluster",
-		Short: "Show what the running Switchyard is among the hubs that act as one",
+		Short: "Show the state of the running Switchyard in its cluster",
 	})
 	c.AddCommand(clusterStatus(o, stdout))
 	return c
@@ -34,8 +34,8 @@ func clusterStatus(o *options, stdout io.Writer) *cobra.Command {
 		Short: "Print state, position and members of each tenant, and exit 0 if it is together with them",
 		Long: "Print state, position and members of each tenant that several hubs serve as one.\n\n" +
 			"The exit code is 0 if this hub is together with the others for all tenants, and otherwise 1.\n" +
-			"POLICIES are the first digits of IDENTITY in 'switchyard policy status --json': a hub with a\n" +
-			"release under way has two.",
+			"POLICIES has the first digits of each policy's identity, as 'switchyard policy status --json'\n" +
+			"prints it. A hub with a release under way has two policies.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			all, err := ask(o, c, serverError, func(ctx context.Context, conn *client.Client) (*api.Cluster, error) {

@@ -156,7 +156,7 @@ func contextUse(o *options, stdout io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:               "use NAME",
-		Short:             "Make a context the current one, which commands use that name none",
+		Short:             "Make a context the one that commands use by default",
 		Args:              exactly("NAME"),
 		ValidArgsFunction: firstArgument(o.completeContexts),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -53,7 +53,7 @@ func peersCommand(o *options, stdout io.Writer) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringArrayVar(&tenants, "tenant", nil, "`NAME` of a tenant; may be repeated (default all)")
-	f.StringVar(&sort, "sort", "id", "order of the rows: id, rate or lag")
+	f.StringVar(&sort, "sort", "id", "`order` of the rows: id, rate or lag")
 	f.IntVar(&limit, "limit", 100, "print at most this `NUMBER` of peers, up to 10000")
 	o.serverFlags(c, false)
 	jsonFlag(c, &asJSON, "print JSON, as /api/v1/connections answers")

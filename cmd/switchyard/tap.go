@@ -57,7 +57,7 @@ func tapCommand(o *options, stdout, stderr io.Writer) *cobra.Command {
 	f.StringSliceVar(&t.sessions, "session", nil, "only PDUs that these `sessions` send, by number")
 	f.BoolVar(&t.Bodies, "bodies", false, "print bodies, too; they include what users write")
 	jsonFlag(c, &t.JSON, "print lines of JSON")
-	f.Uint64Var(&t.Count, "count", 0, "end after so many PDUs (default no limit)")
+	f.Uint64Var(&t.Count, "count", 0, "end after this `number` of PDUs (default no limit)")
 	f.DurationVar(&t.Time, "for", 0, "end after this time (default no limit)")
 	o.serverFlags(c, false)
 	c.RegisterFlagCompletionFunc("command", o.completeCommands)

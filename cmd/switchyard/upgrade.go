@@ -31,10 +31,10 @@ func upgradeCommand(o *options, stdout io.Writer) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "upgrade",
-		Short: "Put another program in the place of the running one, which keeps the connections",
-		Long: "Put another program in the place of the running one: the file at the path by which that was\n" +
-			"started, or at that of --program. Plain TCP connections go on, after a pause of a fraction of a\n" +
-			"second. TLS connections are written what is due to them, and closed.\n\n" +
+		Short: "Replace the running program with another one, and keep its plain TCP connections",
+		Long: "Replace the running program with the file at the path by which it was started, or at that of\n" +
+			"--program. Plain TCP connections stay open, after a pause of a fraction of a second. TLS\n" +
+			"connections are closed when everything that is due to them is written.\n\n" +
 			"The new program loads the configuration and all policies first. If it cannot take over, the\n" +
 			"running one keeps serving, and this command exits with 70. It exits with 75 if the running program\n" +
 			"is busy, as while it loads a policy. Not possible in a container, whose first process must stay.",
