@@ -78,9 +78,9 @@ func auditCommand(o *options, stdout io.Writer) *cobra.Command {
 		Use:   "audit",
 		Short: "Print what the audited policies of the running Switchyard would have done",
 		Long: "Print what the policies of the keys tenant.NAME.audit would have done with the traffic so far, by\n" +
-			"command: the copies that were sent, the copies that the audited policy would have sent, and of\n" +
-			"those that were sent, how many nobody needed. MISSED copies are those that the audited policy\n" +
-			"would not have sent to a peer that needed them.",
+			"command. SENT are copies that the policy in force sent, AUDIT those that the audited policy would\n" +
+			"have sent, USELESS those that only the policy in force sent, and MISSED those that only the\n" +
+			"audited policy would have sent.",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			all, err := ask(o, c, serverError, allTenants)

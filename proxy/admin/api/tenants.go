@@ -84,11 +84,11 @@ type Audit struct {
 // An AuditRow is what the audited policy would have done with one command.
 type AuditRow struct {
 	Command string `json:"command"` // by name; unknown for all commands that the protocol does not have
-	PDUs    uint64 `json:"pdus"`    // received
+	PDUs    uint64 `json:"pdus"`    // compared
 	Sent    Copies `json:"sent"`    // by the policy in force
 	Audited Copies `json:"audited"` // that the audited policy would have sent
-	Useless Copies `json:"useless"` // sent, but not by the audited policy
-	Missed  Copies `json:"missed"`  // not sent, but by the audited policy
+	Useless Copies `json:"useless"` // that only the policy in force sent
+	Missed  Copies `json:"missed"`  // that only the audited policy would have sent
 	Faults  uint64 `json:"faults"`  // PDUs on which the audited policy failed to decide
 }
 
