@@ -22,7 +22,7 @@ func (e *FormatError) Error() string {
 	if e.Cut {
 		return fmt.Sprintf("the capture is cut off in the block at byte %d: %v", e.Offset, e.Err)
 	}
-	return fmt.Sprintf("no capture of Switchyard's, or a damaged one, at byte %d: %v", e.Offset, e.Err)
+	return fmt.Sprintf("not a capture of Switchyard, or a damaged one, at byte %d: %v", e.Offset, e.Err)
 }
 
 func (e *FormatError) Unwrap() error { return e.Err }
@@ -65,7 +65,7 @@ func (b *blocks) read() (kind uint32, body []byte, err error) {
 		}
 	}
 	if b.order == nil {
-		return 0, nil, b.fault("it does not begin as pcapng does, but with %x; record with 'switchyard capture'", b.buf[:4])
+		return 0, nil, b.fault("it begins with 0x%x, and not as pcapng does; record with 'switchyard capture'", b.buf[:4])
 	}
 	kind = b.order.Uint32(b.buf)
 	length := b.order.Uint32(b.buf[4:])

@@ -268,7 +268,7 @@ func TestDamage(t *testing.T) {
 		offset int
 		want   string
 	}{
-		{"another file", set(0, '#', '!', '/', 'b'), 0, "does not begin as pcapng does"},
+		{"another file", set(0, '#', '!', '/', 'b'), 0, "it begins with 0x23212f62, and not as pcapng does"},
 		{"an old capture", set(0, 0xd4, 0xc3, 0xb2, 0xa1), 0, "'switchyard capture'"},
 		{"byte order", set(8, 1, 2, 3, 4), 0, "byte order is marked by 01020304"},
 		{"version", set(12, 0, 9), 0, "version 9"},
