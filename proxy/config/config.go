@@ -102,7 +102,7 @@ type Tenant struct {
 	DowngradeTo      int64           // a signed version that may be loaded although a higher one was seen; 0 for none
 	Audit            string          // a policy, as in Policy but no address, whose verdicts are only compared; empty for none
 	May              []string        // actions, and "handle" with a handler, that the policy may use; nil for all
-	MayCommands      []string        // commands whose PDUs the policy may do more with than drop; nil for all
+	MayCommands      []string        // commands that the policy may do more with than drop them; nil for all
 	MayElse          string          // the action for a PDU whose verdict exceeds these limits
 	Cluster          bool            // in a cluster: acts as one with this tenant at the other hubs
 	Claims           Claims
