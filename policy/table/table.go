@@ -120,10 +120,11 @@
 //	CID_MSG_DATA    = "broadcast-except-sender, limit 50/s per peer burst 100, else drop"
 //	CID_FILE_NOTIFY = "broadcast-except-sender, limit 30/min per peer, limit 500/s per tenant, else drop"
 //
-// A rate is 1 to 1000000 PDUs in a second (s) or a minute (min), and without burst as many may come
-// at once. All PDUs of a row count together: all commands of a range, and of a case those alone for
-// which it decides. What drops, consumes, closes, or reports users and roles has no limit. else drop
-// may be left out. A table has at most 63 rows with a limit.
+// A rate is 1 to 1000000 PDUs in a second (s) or a minute (min). burst is how many may come at once;
+// without it, as many as in a second or minute. All PDUs about which a row decides share its limit,
+// such as those of all commands of a range; each case has its own limit. Rows that drop, consume or
+// close cannot have a limit, nor can online-user-info, user-status-update and role-set. else drop may
+// be left out. A table has at most 63 rows with a limit.
 package table
 
 import (
