@@ -33,15 +33,15 @@ func accountCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "account --cluster NAME --out FOLDER",
 		Short: "Make an account for the hubs of a cluster, and their credentials",
-		Long: "Make an account for the hubs of a cluster. Writes " + accountsFile + " for --accounts of all servers,\n" +
-			"and " + credentialsFile + " for [cluster] credentials of all hubs. The hubs may use the subjects\n" +
-			"of their cluster and JetStream, nothing else. The keys that signed the account are\n" +
-			"not kept: to replace the credentials, make another account.",
+		Long: "Make an account for the hubs of a cluster: " + accountsFile + " for --accounts of all servers, and\n" +
+			credentialsFile + " for the key cluster.credentials of all hubs. The hubs may use the subjects of their\n" +
+			"cluster and JetStream, nothing else. The keys that signed the account are not kept: to\n" +
+			"replace the credentials, make another account.",
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return makeAccount(cluster, out) },
 	}
-	c.Flags().StringVar(&cluster, "cluster", "", "[cluster] name of the hubs")
-	c.Flags().StringVar(&out, "out", ".", "folder for the files")
+	c.Flags().StringVar(&cluster, "cluster", "", "`name` of the cluster, as in the key cluster.name of the hubs")
+	c.Flags().StringVar(&out, "out", ".", "`folder` for the files")
 	return c
 }
 

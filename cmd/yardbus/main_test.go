@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -197,4 +198,17 @@ func certificates(t *testing.T, dir string) (ca, certificate, key string) {
 		}
 	}
 	return a.Write(dir, "ca.pem"), certificate, key
+}
+
+// The value of a flag is named by what it means, not by its type in Go.
+func TestHelpNamesNoTypesOfGo(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"account", "--help"}} {
+		var help bytes.Buffer
+		if code := run(args, nil, &help, io.Discard); code != exitStopped {
+			t.Fatalf("%v: exit code %d", args, code)
+		}
+		if found := regexp.MustCompile(`--[a-z-]+ (string|strings|int|uint)\b.*`).FindAllString(help.String(), -1); found != nil {
+			t.Errorf("%v prints\n%s", args, strings.Join(found, "\n"))
+		}
+	}
 }
