@@ -59,7 +59,7 @@ func claimKeys(section string) (names []string) {
 // where clients are asked for certificates, server names only with TLS. name is the listener's key, place
 // where the tenant is named there.
 func (r *reader) checkClaimant(l *Listener, name string, t Tenant, place Place) {
-	if t.Claims.none() {
+	if t.Claim().IsEmpty() {
 		r.fault(place, "%s.tenants: tenant %q claims nothing, so it would get no connection; write [tenant.%s.claims], or name it in %s.tenant",
 			name, t.Name, t.Name, name)
 	}
@@ -85,15 +85,11 @@ func (c Claims) of(name string) tenant.Claim {
 	return tenant.Claim{Tenant: name, Networks: c.Networks, Certificates: c.Certificates, Issuers: c.Issuers, ServerNames: c.ServerNames}
 }
 
-func (c Claims) none() bool {
-	return len(c.Networks)+len(c.Certificates)+len(c.Issuers)+len(c.ServerNames) == 0
-}
-
 // checkClaimsMatter refuses claims without effect: no listener applies them, and one
 // serves the tenant without them.
 func (r *reader) checkClaimsMatter(t Tenant) {
 	name := "tenant." + t.Name + ".claims"
-	if t.Claims.none() || !r.soundClaims(t.Name) {
+	if t.Claim().IsEmpty() || !r.soundClaims(t.Name) {
 		return
 	}
 	server := ""

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -26,15 +27,15 @@ func compileClaim(raw Claim) (claim, error) {
 	if raw.Tenant == "" {
 		faults = append(faults, errors.New("a claim has no tenant; write the tenant's name"))
 	}
-	if raw.isEmpty() {
+	if raw.IsEmpty() {
 		faults = append(faults, fmt.Errorf("tenant %q claims nothing; name networks, certificates or server_names", raw.Tenant))
 	}
 	c, err := compileLists(raw, fmt.Sprintf("tenant %q", raw.Tenant))
 	return c, errors.Join(append(faults, err)...)
 }
 
-// isEmpty reports whether the claim names nothing.
-func (c *Claim) isEmpty() bool {
+// IsEmpty reports whether the claim names nothing.
+func (c Claim) IsEmpty() bool {
 	return len(c.Networks)+len(c.Certificates)+len(c.Issuers)+len(c.ServerNames) == 0
 }
 
@@ -47,37 +48,29 @@ func (c *Claim) isEmpty() bool {
 func compileLists(raw Claim, owner string) (claim, error) {
 	c := claim{tenant: raw.Tenant}
 	var faults []error
-	refuse := func(what, text string, err error) {
-		faults = append(faults, fmt.Errorf("%s, %s %s: %w", owner, what, quoted(text), err))
+	check := func(what, text string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s, %s %s: %w", owner, what, quoted(text), err))
+		}
 	}
 	for _, network := range raw.Networks {
-		if err := checkNetwork(network); err != nil {
-			refuse("network", network.String(), err)
-		}
-		c.networks = append(c.networks, network)
+		check("network", network.String(), checkNetwork(network))
 	}
-	for _, text := range raw.Certificates {
-		p, err := compileIdentity(text)
-		if err != nil {
-			refuse("certificate", text, err)
-		}
-		c.certificates = append(c.certificates, p)
-	}
-	for _, text := range raw.Issuers {
-		fingerprint, err := compileIssuer(text)
-		if err != nil {
-			refuse("issuer", text, err)
-		}
-		c.issuers = append(c.issuers, fingerprint)
-	}
-	for _, text := range raw.ServerNames {
-		p, err := compileServerName(text)
-		if err != nil {
-			refuse("server name", text, err)
-		}
-		c.serverNames = append(c.serverNames, p)
-	}
+	c.networks = slices.Clone(raw.Networks)
+	c.certificates = compileTexts(raw.Certificates, "certificate", compileIdentity, check)
+	c.issuers = compileTexts(raw.Issuers, "issuer", compileIssuer, check)
+	c.serverNames = compileTexts(raw.ServerNames, "server name", compileServerName, check)
 	return c, errors.Join(faults...)
+}
+
+// compileTexts compiles one of the lists of a claim, and passes the error of each text to check.
+func compileTexts[T any](texts []string, what string, compile func(string) (T, error), check func(what, text string, err error)) (all []T) {
+	for _, text := range texts {
+		one, err := compile(text)
+		check(what, text, err)
+		all = append(all, one)
+	}
+	return all
 }
 
 // quoted returns text for an error message, shortened.

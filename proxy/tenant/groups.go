@@ -22,7 +22,7 @@ func NewGroups(groups ...Claim) (*Groups, error) {
 	}
 	all := new(Groups)
 	for _, raw := range groups {
-		if raw.isEmpty() {
+		if raw.IsEmpty() {
 			faults = append(faults, fmt.Errorf("group %q names no peer; write networks, certificates, issuers or server_names", raw.Tenant))
 		}
 		compiled, err := compileLists(raw, fmt.Sprintf("group %q", raw.Tenant))
