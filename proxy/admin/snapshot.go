@@ -134,10 +134,6 @@ func addTotals(t *api.Totals, o api.TenantSnapshot) {
 	t.Users += o.Users
 	t.Rates.Add(o.Rates)
 	t.Lost += o.Lost
-	for _, n := range o.Dropped {
-		t.Dropped += n
-	}
-	for _, n := range o.Discarded {
-		t.Discarded += n
-	}
+	t.Dropped += hub.Sum(o.Dropped)
+	t.Discarded += hub.Sum(o.Discarded)
 }

@@ -115,6 +115,14 @@ func (c *Counts) Lost() (lost uint64) {
 	return lost
 }
 
+// Sum returns the sum of counts by action or reason.
+func Sum[K comparable](counts map[K]uint64) (sum uint64) {
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
+}
+
 // counts is guarded by hub.mu.
 type counts struct {
 	received  uint64
@@ -198,10 +206,7 @@ func (h *Hub) countsNow() Counts {
 	for s := range h.leaving {
 		s.countTo(&c)
 	}
-	c.Due = c.Delivered + c.Pending
-	for _, n := range c.Discarded {
-		c.Due += n
-	}
+	c.Due = c.Delivered + c.Pending + Sum(c.Discarded)
 	return c
 }
 

@@ -103,11 +103,8 @@ func (st *State) addUp() error {
 			return fmt.Errorf("the counts of command 0x%04x have %d actions, not %d", uint16(one.Command), len(one.Actions), len(policy.Actions))
 		}
 	}
-	accounted := st.Underway
+	accounted := st.Underway + Sum(st.Dropped)
 	for _, n := range st.Actions {
-		accounted += n
-	}
-	for _, n := range st.Dropped {
 		accounted += n
 	}
 	if accounted != st.Received {

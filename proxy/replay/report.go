@@ -10,6 +10,7 @@ import (
 	"switchyard/policy"
 	"switchyard/policy/review"
 	"switchyard/proxy/capture"
+	"switchyard/proxy/hub"
 )
 
 // A Report is the result of a replay. Its JSON is the same for the same capture, except
@@ -107,12 +108,7 @@ func (t *Tally) add(text string) {
 }
 
 // Sum returns the sum of all.
-func (t Tally) Sum() (n uint64) {
-	for _, k := range t {
-		n += k
-	}
-	return n
-}
+func (t Tally) Sum() uint64 { return hub.Sum(t) }
 
 // Texts returns what was counted, the most frequent first.
 func (t Tally) Texts() []string {

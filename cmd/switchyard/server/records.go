@@ -13,6 +13,7 @@ import (
 	"switchyard/policy/release/history"
 	"switchyard/policy/sanitize"
 	"switchyard/proxy/config"
+	"switchyard/proxy/hub"
 )
 
 // records is the history of policies that were in force, with what was logged about it.
@@ -198,15 +199,7 @@ func (s *served) receipt(before *policy.Generation) history.Receipt {
 	}
 	c := s.tenant.Hub().Counts()
 	r.Sums.Received, r.Sums.Underway, r.Sums.Due, r.Sums.Delivered, r.Sums.Pending = c.Received, c.Underway, c.Due, c.Delivered, c.Pending
-	for _, n := range c.Actions {
-		r.Sums.Accepted += n
-	}
-	for _, n := range c.Dropped {
-		r.Sums.Dropped += n
-	}
-	for _, n := range c.Discarded {
-		r.Sums.Discarded += n
-	}
+	r.Sums.Accepted, r.Sums.Dropped, r.Sums.Discarded = hub.Sum(c.Actions), hub.Sum(c.Dropped), hub.Sum(c.Discarded)
 	r.Sums.Balance()
 	return r
 }

@@ -48,14 +48,11 @@ func (srv *server) eachSecond(s *served) {
 // troubles counts, since the tenant is served, what may be the doing of a policy.
 func (s *served) troubles() map[string]uint64 {
 	c := s.tenant.Hub().Counts()
-	all := map[string]uint64{
+	return map[string]uint64{
 		"sessions closed for slow-consumer, write-timeout or peer-reset": c.Closed[hub.SlowConsumer] + c.Closed[hub.WriteTimeout] + c.Closed[hub.PeerReset],
-		"senders slowed": 0, "seconds with a log that is nearly full": s.fullLogs.Load(), "seconds with a slow probe": s.slowProbes.Load(),
+		"senders slowed": hub.Sum(c.Slowed), "seconds with a log that is nearly full": s.fullLogs.Load(), "seconds with a slow probe": s.slowProbes.Load(),
 	}
-	for _, n := range c.Slowed {
-		all["senders slowed"] += n
-	}
-	return all
+
 }
 
 // releaseSignals returns a function that counts troubles during a release that begins now, and in as

@@ -91,15 +91,8 @@ func (p *Peer) Leave(why hub.Reason) {
 func Conserved(t testing.TB, h *hub.Hub) hub.Counts {
 	t.Helper()
 	c := h.Counts()
-	if received := total(c.Actions) + total(c.Dropped) + c.Underway; c.Received != received {
+	if received := hub.Sum(c.Actions) + hub.Sum(c.Dropped) + c.Underway; c.Received != received {
 		t.Errorf("counts do not add up: received %d, accounted for %d: %+v", c.Received, received, c)
 	}
 	return c
-}
-
-func total[K comparable](counts map[K]uint64) (sum uint64) {
-	for _, n := range counts {
-		sum += n
-	}
-	return sum
 }
