@@ -9,10 +9,10 @@ import (
 
 // A Session describes the session of one seat.
 type Session struct {
-	Number   uint64         // by which policies and logs know it
-	Master   bool           // its peer declared itself master
-	Standby  bool           // it gets heartbeats only, see SetStandbyLinks
-	Muted    bool           // it gets nothing that is broadcast
+	Number  uint64 // by which policies and logs know it
+	Master  bool   // its peer declared itself master
+	Standby bool   // it gets heartbeats only, see SetStandbyLinks
+
 	Groups   []policy.Group // of its peer
 	PDUsIn   uint64         // that its peer sent
 	Limited  uint64         // of those, dropped as OverLimit
@@ -41,7 +41,7 @@ func (s *Seat) Observe() Session {
 
 // observed is Observe. Called under mu.
 func (s *Seat) observed() Session {
-	return Session{Number: s.Session(), Master: s.master, Standby: s.standby, Groups: s.groups(), Muted: s.isMuted(), PDUsIn: s.pdusIn, Limited: s.limited, BytesIn: s.bytesIn,
+	return Session{Number: s.Session(), Master: s.master, Standby: s.standby, Groups: s.groups(), PDUsIn: s.pdusIn, Limited: s.limited, BytesIn: s.bytesIn,
 		PDUsOut: s.writer.sent.Load(), BytesOut: s.writer.sentBytes.Load(), Lag: s.lag()}
 }
 
