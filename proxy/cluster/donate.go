@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,7 +25,10 @@ func (c *membership) export(now time.Time, to order.Origin) {
 	}
 	c.beat(now)
 	var err error
-	c.audible(func() { err = errors.Join(c.exportMembers(keep), c.settings.Hub.ExportOrdered(keep)) })
+	c.audible(func() {
+		chunks = c.exportMembers()
+		err = c.settings.Hub.ExportOrdered(keep)
+	})
 	if err != nil {
 		c.log.Error("the state could not be exported for a hub that enters the cluster", "hub", to.Hub, "error", err)
 		return
@@ -34,16 +36,11 @@ func (c *membership) export(now time.Time, to order.Origin) {
 	c.donate(c.origin, to, chunks)
 }
 
-// exportMembers hands what is known of the members to yield, behind its length in 8 bytes.
-func (c *membership) exportMembers(yield func([]byte) error) error {
+// exportMembers returns the chunks of what is known of the members, behind its length in 8 bytes.
+func (c *membership) exportMembers() [][]byte {
 	b := c.members.Export(make([]byte, 8))
 	binary.BigEndian.PutUint64(b, uint64(len(b)-8))
-	for chunk := range slices.Chunk(b, order.MaxStateChunk) {
-		if err := yield(chunk); err != nil {
-			return err
-		}
-	}
-	return nil
+	return slices.Collect(slices.Chunk(b, order.MaxStateChunk))
 }
 
 // readMembers returns what exportMembers has exported.
