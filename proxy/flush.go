@@ -55,7 +55,7 @@ func (f *flusher) run(ctx context.Context) {
 	for {
 		select {
 		case <-f.relay:
-			f.tenant.gate.enter(tenantWork)
+			f.tenant.gate.enter()
 			for !f.takeTurn() {
 			}
 			f.tenant.gate.leave(tenantWork)

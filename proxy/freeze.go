@@ -174,7 +174,7 @@ func (t *Tenant) thaw() {
 	f := t.gate.freeze.Load()
 	t.gate.renew()
 	close(f.over)
-	t.gate.enter(tenantWork)
+	t.gate.enter()
 	t.flush.request() // for the goroutines that have given up writing
 	t.gate.leave(tenantWork)
 }

@@ -51,10 +51,11 @@ func (g *gate) isShut() bool { return isClosed(g.began()) }
 // endsWrites reports whether catchUp must stop.
 func (g *gate) endsWrites() bool { return isClosed(g.freeze.Load().writes) }
 
-// enter counts a goroutine. It waits while there is a freeze, and reports whether it has waited.
-func (g *gate) enter(k gateKind) (waited bool) {
-	g.inside[k].Add(1)
-	return g.pass(k)
+// enter counts a goroutine of kind tenantWork. It waits while there is a freeze, and reports whether it
+// has waited.
+func (g *gate) enter() (waited bool) {
+	g.add(tenantWork)
+	return g.pass(tenantWork)
 }
 
 // add enters for a goroutine that an entered one is about to start.

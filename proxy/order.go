@@ -46,7 +46,7 @@ func (t *Tenant) Order() Order { return t.order }
 // Ordered calls f, which may change the hub and make PDUs due, and has them written. It waits
 // while the tenant is frozen. The order calls it from its own goroutine.
 func (t *Tenant) Ordered(f func()) {
-	t.gate.enter(tenantWork)
+	t.gate.enter()
 	defer t.gate.leave(tenantWork)
 	began := clock()
 	f()

@@ -217,7 +217,7 @@ func (t *Tenant) Serve(conn net.Conn, ended func(abandoned bool)) error {
 	loop := t.loop
 	t.mu.Unlock()
 	loop.awaitRead()
-	t.gate.enter(tenantWork)
+	t.gate.enter()
 	defer t.gate.leave(tenantWork)
 	s := newSession(t, conn, ended)
 	if err := t.enter(s); err != nil {

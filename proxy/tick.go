@@ -21,7 +21,7 @@ func (t *Tenant) tick(ctx context.Context) {
 	for {
 		select {
 		case <-ticker.C:
-			if t.gate.enter(tenantWork) {
+			if t.gate.enter() {
 				ticker.Reset(tickInterval) // what has arrived during the freeze is read before the next tick
 			}
 			t.tickOnce(time.Now())
