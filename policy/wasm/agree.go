@@ -5,6 +5,7 @@ import (
 	encoding "encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -149,7 +150,7 @@ func (c *comparison) restart() error {
 			return err
 		}
 	}
-	if one == nil && two != nil && strings.Contains(two.Error(), "stack overflow") {
+	if one == nil && two != nil && strings.Contains(two.Error(), stackOverflow) {
 		return errTooDeep
 	}
 	if (one == nil) != (two == nil) {
@@ -276,11 +277,7 @@ func (c *comparison) ids(constants []int64) []pdu.Command {
 			values[v-1], values[v], values[v+1] = true, true, true
 		}
 	}
-	sorted := make([]int64, 0, len(values))
-	for v := range values {
-		sorted = append(sorted, v)
-	}
-	slices.Sort(sorted)
+	sorted := slices.Sorted(maps.Keys(values))
 	c.random.Shuffle(len(sorted), func(i, j int) { sorted[i], sorted[j] = sorted[j], sorted[i] })
 	var list []pdu.Command
 	for _, v := range sorted {

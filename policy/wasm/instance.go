@@ -262,6 +262,9 @@ func (in *instance) call(f api.Function) error {
 	return nil
 }
 
+// stackOverflow is in the text of wazero's error about one, which has no type outside of wazero.
+const stackOverflow = "stack overflow"
+
 // fault finds out why a call failed. All failures of metering end in the same trap, so the
 // counters tell which one it was: a negative one ran out. wazero also reports stack overflows,
 // but the limit of depth normally takes effect first.
@@ -273,7 +276,7 @@ func (in *instance) fault(err error) *policy.Fault {
 		// The guest has used this thread for long; let other goroutines run.
 		runtime.Gosched()
 		return &policy.Fault{Kind: policy.FaultFuel, Err: fmt.Errorf("ran longer than its fuel: %s", withoutTrap(text))}
-	case int32(in.depth.Get()) < 0, strings.Contains(text, "stack overflow"):
+	case int32(in.depth.Get()) < 0, strings.Contains(text, stackOverflow):
 		return &policy.Fault{Kind: policy.FaultDepth, Err: fmt.Errorf("calls nested deeper than %d: %s", in.limits.Depth, withoutTrap(text))}
 	case errors.As(err, &exit):
 		return &policy.Fault{Kind: policy.FaultTrap, Err: fmt.Errorf("the guest ended itself by proc_exit(%d)", exit.ExitCode())}

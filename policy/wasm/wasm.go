@@ -205,10 +205,7 @@ func (e *Engine) loadAlone(ctx context.Context, l lane, t Trial, limit time.Dura
 		return nil, givenUp(t.Name, ctx.Err())
 	}
 	p, _, err := e.load(ctx, t, limit)
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p, err
 }
 
 // load takes a module through all gates in this process. It returns how much of its time

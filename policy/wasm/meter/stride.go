@@ -45,7 +45,6 @@ type term struct {
 
 // A site is a load whose address is known to be a sum of locals.
 type site struct {
-	at      int   // the position, as of sets and loops
 	mark    int32 // the mark that pays for the load
 	loop    int   // the innermost loop, an index of loops
 	address term
@@ -147,7 +146,7 @@ func (b *body) follow(first byte) {
 		if b.renewed == maxRenewed || len(s.open) == 0 || s.open[len(s.open)-1] < 0 || !address.known || address.n == 0 {
 			return
 		}
-		s.sites = append(s.sites, site{at: s.at, mark: b.current(), loop: s.open[len(s.open)-1], address: address})
+		s.sites = append(s.sites, site{mark: b.current(), loop: s.open[len(s.open)-1], address: address})
 	case first >= 0x36 && first <= 0x3e: // stores
 		s.pop()
 		s.pop()
