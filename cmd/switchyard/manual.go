@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -65,13 +66,8 @@ func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath
 
 // pagesBelow returns the subcommands that have a page: neither hidden ones nor help, which would
 // repeat the pages.
-func pagesBelow(c *cobra.Command) (subs []*cobra.Command) {
-	for _, sub := range c.Commands() {
-		if sub.IsAvailableCommand() && sub.Name() != "help" {
-			subs = append(subs, sub)
-		}
-	}
-	return subs
+func pagesBelow(c *cobra.Command) []*cobra.Command {
+	return slices.DeleteFunc(slices.Clone(c.Commands()), func(sub *cobra.Command) bool { return !sub.IsAvailableCommand() || sub.Name() == "help" })
 }
 
 // manualPage returns the --help text of a command as a page for man(1). It has no date, so

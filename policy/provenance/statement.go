@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -106,12 +107,10 @@ func CheckTenant(pattern string) error {
 // Covers reports whether the policy may be used for the tenant. A pattern matches the whole
 // name: acme-* covers acme-eu and not acme.
 func (s *Statement) Covers(tenant string) bool {
-	for _, pattern := range s.Tenants {
-		if ok, err := path.Match(pattern, tenant); ok && err == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.Tenants, func(pattern string) bool {
+		ok, err := path.Match(pattern, tenant)
+		return ok && err == nil
+	})
 }
 
 // Soon returns the time from which on operators should be warned that the statement expires:

@@ -10,6 +10,7 @@ package release
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"switchyard/pdu"
@@ -210,11 +211,6 @@ func (r *Release) end(s State, reason string) {
 }
 
 // Unaccepted returns those of the commands that are not meant to change.
-func (p *Plan) Unaccepted(commands []pdu.CommandID) (some []pdu.CommandID) {
-	for _, c := range commands {
-		if !p.Accept[c] {
-			some = append(some, c)
-		}
-	}
-	return some
+func (p *Plan) Unaccepted(commands []pdu.CommandID) []pdu.CommandID {
+	return slices.DeleteFunc(slices.Clone(commands), func(c pdu.CommandID) bool { return p.Accept[c] })
 }

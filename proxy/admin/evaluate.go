@@ -170,13 +170,8 @@ func (q *question) groups(t Tenant) []string {
 
 // namedGroups returns those of the names that a policy names. The others make no difference to it, and
 // get no number, of which a process has few.
-func namedGroups(names []string, named []policy.Group) (groups []policy.Group) {
-	for _, g := range named {
-		if slices.Contains(names, g.String()) {
-			groups = append(groups, g)
-		}
-	}
-	return groups
+func namedGroups(names []string, named []policy.Group) []policy.Group {
+	return slices.DeleteFunc(slices.Clone(named), func(g policy.Group) bool { return !slices.Contains(names, g.String()) })
 }
 
 // noteGroups notes the groups of the sender that the policy does not name.

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"slices"
 	"switchyard/pdu"
 	"switchyard/policy"
 	"switchyard/policy/abi"
@@ -117,12 +118,9 @@ func (s *simulation) missing(v policy.Verdict, rec *capture.Record, t *capture.T
 
 // hides reports whether one of the body fields, bit n for field n, was redacted.
 func hides(t *capture.Tenant, c pdu.CommandID, fields uint32) bool {
-	for _, f := range t.Redacted {
-		if f.Command == c && (f.Number() == 0 || f.Number() < 32 && fields>>f.Number()&1 != 0) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.Redacted, func(f capture.Field) bool {
+		return f.Command == c && (f.Number() == 0 || f.Number() < 32 && fields>>f.Number()&1 != 0)
+	})
 }
 
 // markUnknown records which state is unknown after a PDU that the hub was not given. A

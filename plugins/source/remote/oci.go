@@ -141,13 +141,8 @@ func (s *ociSource) layers(ctx context.Context, d ocispec.Descriptor) (policy oc
 }
 
 // ofType returns the layers that have one of the media types.
-func ofType(layers []ocispec.Descriptor, types ...string) (found []ocispec.Descriptor) {
-	for _, l := range layers {
-		if slices.Contains(types, l.MediaType) {
-			found = append(found, l)
-		}
-	}
-	return found
+func ofType(layers []ocispec.Descriptor, types ...string) []ocispec.Descriptor {
+	return slices.DeleteFunc(slices.Clone(layers), func(l ocispec.Descriptor) bool { return !slices.Contains(types, l.MediaType) })
 }
 
 // typesOf lists the media types of layers, each once, for an error.

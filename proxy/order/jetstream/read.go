@@ -58,8 +58,7 @@ func newReader(l *Log, k *connection, sub *nats.Subscription, head order.Positio
 }
 
 // start starts run.
-func (r *reader) start() error {
-	var err error
+func (r *reader) start() (err error) {
 	if r.answers, err = r.connection.subscribe(r.connection.conn.NewInbox()); err != nil {
 		return err
 	}
