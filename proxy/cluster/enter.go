@@ -16,6 +16,20 @@ import (
 //	                                   c says joined and announces the users of its own peers,
 //	                                   and then what it had said and not read back
 
+// An entrance is what a hub has said and received since it began to enter.
+type entrance struct {
+	outdated  bool          // its Enter will count nowhere
+	entered   order.Entry   // its own Enter, without the record
+	answered  time.Time     // when that was read, or the last chunk came
+	held      []order.Entry // read since then
+	heldBytes int
+	chunks    [][]byte     // of the state
+	donor     order.Origin // that has sent the first of them
+	unproved  time.Time    // what proved was before that
+	complete  bool         // chunks has the last one
+	founds    bool         // it has said Found
+}
+
 // start begins to enter.
 func (c *membership) start(now time.Time) {
 	c.proved = now

@@ -11,6 +11,13 @@ import (
 // What the log says about the bus and about incompatible hubs. Each line is logged once, until what
 // it says has ended or changed.
 
+// explained is what was logged and has not ended.
+type explained struct {
+	away         bool                  // the bus does not answer
+	refused      map[uint16]refusedHub // those that cannot enter, by their hub numbers
+	incompatible bool                  // this hub cannot enter, as it is incompatible with the members
+}
+
 // A TakenError says that another hub of the cluster has the same number.
 type TakenError struct {
 	Number uint16

@@ -94,29 +94,11 @@ type membership struct {
 	lastAt   time.Time             // when the engine took it; zero if it is not known
 	census   *order.Census
 
-	ticked          time.Time      // when tick was last called
-	beatAt, checkAt time.Time      // when the next beat is due, and the next one with Check
-	beats           int            // that are under way
-	table           order.TableSum // as of the last check
-
-	outdated bool // its Enter will count nowhere
-
-	// What was logged, see explain.go.
-	away         bool                  // the bus does not answer
-	refused      map[uint16]refusedHub // those that cannot enter, by their hub numbers
-	incompatible bool                  // this hub cannot enter, as it is incompatible with the members
-	twice        twiceWatch            // see twice.go
-
-	// While it is expecting the state.
-	entered   order.Entry   // its own Enter, without the record
-	answered  time.Time     // when that was read, or the last chunk came
-	held      []order.Entry // read since then
-	heldBytes int
-	chunks    [][]byte     // of the state
-	donor     order.Origin // that has sent the first of them
-	unproved  time.Time    // what proved was before that
-	complete  bool         // chunks has the last one
-	founds    bool         // it has said Found
+	table     order.TableSum // as of the last check
+	entrance                 // how far it has come with entering
+	beating                  // when it says that it is there
+	explained                // what was logged about the bus and about incompatible hubs
+	twice     twiceWatch
 
 	counts Counts
 }
@@ -128,7 +110,7 @@ func newMembership(s Settings, out *outgoing) *membership {
 		formats: order.Range{Least: order.Format, Most: order.Format}, rules: order.Range{Least: rules, Most: rules},
 		origin: order.Origin{Hub: s.Number}, members: order.NewMembers(s.MemberTimeout), census: order.NewCensus(s.Number, process),
 		declared: make(map[order.Origin]bool), far: make(map[uint16]bool), missing: make(map[uint16]bool),
-		refused: make(map[uint16]refusedHub), counts: newCounts(),
+		explained: explained{refused: make(map[uint16]refusedHub)}, counts: newCounts(),
 	}
 }
 

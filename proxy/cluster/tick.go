@@ -8,6 +8,13 @@ import (
 	"switchyard/proxy/order"
 )
 
+// beating says when this hub says that it is there.
+type beating struct {
+	ticked          time.Time // when tick was last called
+	beatAt, checkAt time.Time // when the next beat is due, and the next one with Check
+	beats           int       // that are under way
+}
+
 // tick does what depends on time alone. The applier calls it every tickTime, in the same goroutine as
 // event, so nothing of it can come between two steps of a record. In this order:
 //
