@@ -129,10 +129,13 @@ func (srv *server) releaseSees(t config.Tenant, s *served, found candidate, err 
 		srv.relimit(t, s, found)
 	default:
 		r.candidate.proof = found.proof // it may be signed again
-		srv.reportOnce("", "tenant "+t.Name, nil, false)
-		if requested {
-			srv.log.Info("policy unchanged; its release is under way", append([]any{"tenant", t.Name, "release", r.id, "policy", found.Name}, found.sums()...)...)
+		attrs := append([]any{"tenant", t.Name, "release", r.id, "policy", found.Name}, found.sums()...)
+		if srv.lastErrors["tenant "+t.Name] != "" {
+			srv.log.Info("the refused policy is gone; its file is the candidate again", attrs...)
+		} else if requested {
+			srv.log.Info("policy unchanged; its release is under way", attrs...)
 		}
+		srv.reportOnce("", "tenant "+t.Name, nil, false)
 	}
 	return true
 }
@@ -214,6 +217,7 @@ func (srv *server) exchange(t config.Tenant, s *served, before, after *load) {
 	for _, g := range old {
 		g.Release()
 	}
+	srv.reportOnce("", "tenant "+t.Name, nil, false)
 	srv.log.Info("release continues with other limits", "tenant", t.Name, "release", r.id, "stage", string(r.carried.state), "share", r.carried.share)
 }
 

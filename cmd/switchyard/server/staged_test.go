@@ -12,6 +12,7 @@ import (
 	"switchyard/policy/release/history"
 	"switchyard/policy/wasm"
 	"switchyard/proxy/admin"
+	"switchyard/proxy/admin/api"
 )
 
 // serveStaged serves tenant a, whose policy comes into force in stages that wait for an operator,
@@ -222,4 +223,25 @@ func (s *testServer) finishRelease() {
 			s.t.Fatal(err)
 		}
 	}
+}
+
+// A policy that is refused during a release, and whose file is the candidate again, is refused no longer,
+// also if the candidate is loaded again with other limits.
+func TestRefusedDuringRelease(t *testing.T) {
+	s, _ := serveStaged(t)
+	s.save("a.wasm", []byte("nonsense"))
+	s.expect(`msg":"policy refused`, 1)
+	s.savePolicy("a", "first")
+	s.expect("the refused policy is gone; its file is the candidate again", 1)
+	if got := s.reload().Tenants[0].Result; got != api.Unchanged {
+		t.Errorf("the policy is %s", got)
+	}
+
+	s.save("a.wasm", []byte("more nonsense"))
+	s.expect(`msg":"policy refused`, 2)
+	s.save("config.toml", []byte(stagedTenant(`may = ["broadcast-all"]`)))
+	s.expect(`msg":"configuration reloaded"`, 1)
+	s.savePolicy("a", "first")
+	s.expect(`msg":"release continues with other limits"`, 1)
+	s.eventually("the refusal is over", func() bool { return s.state.Release("a").Refused == "" })
 }
