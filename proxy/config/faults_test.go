@@ -32,6 +32,9 @@ func TestFaults(t *testing.T) {
 		// Types.
 		{"[peer]\ntimeout = 30", `2: peer.timeout: got 30; write a duration in quotes, such as "30s"`},
 		{"[peer]\nmax_pdu = 1048576", `2: peer.max_pdu: got 1048576; write a size in quotes, such as "16MiB"`},
+		{"[wasm]\nfuel = 007", `2: not TOML: Invalid integer; write a whole number without zeros in front, or with 0x and hexadecimal digits, as in 0x0901`},
+		{"[commands]\nCID_X = 0xg", `2: not TOML: not a hexadecimal number; write a whole number without zeros in front, or with 0x and hexadecimal digits, as in 0x0901`},
+		{"[wasm]\nfuel = 99999999999999999999", `2: not TOML: a number is out of range; write one that fits into 64 bits`},
 		{"[wasm]\nfuel = \"1000\"", `2: wasm.fuel: got "1000"; write a whole number without quotes`},
 		{"[wasm]\nfuel = 1e5", `2: wasm.fuel: got 100000; write a whole number without quotes`},
 		{"[reload]\nwatch = \"yes\"", `2: reload.watch: got "yes"; write true or false without quotes`},

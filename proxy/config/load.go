@@ -190,6 +190,10 @@ func syntaxFault(doc *tomlpos.Document, syntax *tomlpos.SyntaxError) (what, reme
 		return syntax.What, "close what was opened, or nest less"
 	case repeated:
 		return fmt.Sprintf("not TOML: %s is on line %d already", repeat.Name, repeat.First), "keep one"
+	case syntax.What == "Invalid integer", syntax.What == "not a hexadecimal number":
+		return what, "write a whole number without zeros in front, or with 0x and hexadecimal digits, as in 0x0901"
+	case syntax.What == "a number is out of range":
+		return what, "write one that fits into 64 bits"
 	case doc.Unquoted(syntax.Line):
 		return what, `write addresses, durations and other texts in quotes, as in allow = ["10.0.0.1"]`
 	}
