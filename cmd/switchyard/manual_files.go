@@ -47,11 +47,12 @@ func configPage() string {
 	var p page
 	p.head("switchyard.toml", "5", "the configuration of switchyard, config.toml")
 	p.section("SYNOPSIS")
-	p.line(`\fBconfig.toml\fR, \fB/etc/switchyard/config.toml\fR`)
+	p.line(`\fBconfig.toml\fR`)
 	p.section("DESCRIPTION")
 	p.text(config.Intro() + "\n\n" + `The file is the one that --config names, else that of SWITCHYARD_CONFIG, else config.toml in
-the working directory if it is there. 'switchyard check' reports every fault in it, with its line
-and the remedy; 'switchyard schema config' prints a JSON Schema for editors.
+the working directory if it is there. The systemd unit names /etc/switchyard/config.toml.
+'switchyard check' reports every fault in it, with its line and the remedy; 'switchyard schema
+config' prints a JSON Schema for editors.
 
 A duration is numbers with units, such as "150ms", "30s" or "1m30s"; a size is a whole number with
 a unit, such as "512B", "64KiB" or "16MiB". In a list of networks, an address is a network of its own.`)
