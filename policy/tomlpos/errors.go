@@ -1,9 +1,9 @@
 package tomlpos
 
 import (
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"switchyard/policy/sanitize"
 )
@@ -25,13 +25,7 @@ func (e *Error) Error() string {
 type Errors []*Error
 
 // Error returns one line for each fault.
-func (e Errors) Error() string {
-	texts := make([]string, len(e))
-	for i, fault := range e {
-		texts[i] = fault.Error()
-	}
-	return strings.Join(texts, "\n")
-}
+func (e Errors) Error() string { return errors.Join(e.Unwrap()...).Error() }
 
 // Unwrap returns the faults, each an *Error.
 func (e Errors) Unwrap() []error {

@@ -287,8 +287,7 @@ func (p *parser) body(table map[string]any, command pdu.CommandID, c *Case) (bod
 		return nil
 	}
 	body, lacks, err := Body(command, fields)
-	var wrong *FieldError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*FieldError](err); ok {
 		p.faultAt(wrong.What, wrong.Remedy, append([]string{"case", "body"}, wrong.Path...)...)
 	}
 	c.Lacks = lacks
