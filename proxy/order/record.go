@@ -227,7 +227,7 @@ func parsePosition(b []byte) Position {
 }
 
 // parseRest parses what follows the header.
-func (r *Record) parseRest(b []byte) error {
+func (r *Record) parseRest(b []byte) (err error) {
 	switch {
 	case r.Kind == 0 || int(r.Kind) >= len(kinds):
 		return errors.New("the kind is unknown")
@@ -238,7 +238,6 @@ func (r *Record) parseRest(b []byte) error {
 	case Batch:
 		return r.parseSession(b)
 	case Joined:
-		var err error
 		if r.Link, err = parseLink(b[sessionLen:]); err != nil {
 			return err
 		}

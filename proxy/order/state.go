@@ -70,7 +70,7 @@ func (m *Members) Import(now time.Time, b []byte) error {
 }
 
 // parse reads what Export has written, into Members without slots. All members count as heard now.
-func (m *Members) parse(b []byte, now time.Time) error {
+func (m *Members) parse(b []byte, now time.Time) (err error) {
 	if len(b) < 2*positionLen+2 {
 		return errCut
 	}
@@ -86,7 +86,6 @@ func (m *Members) parse(b []byte, now time.Time) error {
 			return fmt.Errorf("the hub number %d is not one, or is there twice", hub)
 		}
 		m.slots[hub] = s
-		var err error
 		if b, err = s.parse(b[2:]); err != nil {
 			return fmt.Errorf("hub %d: %w", hub, err)
 		}

@@ -163,7 +163,7 @@ func (p *plan) faults() (faults []error) {
 
 // prepare prepares all listeners. All faults of the plan are joined in the error, after which the
 // plan is to be rolled back.
-func (p *plan) prepare() error {
+func (p *plan) prepare() (err error) {
 	// All faults are found before the plan is given up, so that an operator sees them at once.
 	p.listeners, p.shared = make(map[string]*listener), make(map[net.Listener]bool)
 	if p.server.stopper.isRequested() {
@@ -172,7 +172,6 @@ func (p *plan) prepare() error {
 	faults := p.faults()
 	for _, t := range p.config.Tenants {
 		if a := p.additions[t.Name]; a != nil {
-			var err error
 			if a.log, err = p.openLog(t); err != nil {
 				faults = append(faults, err)
 			}
@@ -186,7 +185,6 @@ func (p *plan) prepare() error {
 		}
 		p.listeners[c.Name] = l
 	}
-	var err error
 	p.metricsAddress, err = p.prepareMetrics()
 	faults = append(faults, err)
 	p.access, err = p.prepareAccess()

@@ -55,7 +55,10 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 	if err == nil && isOutOfForce(s) && was.InForce != nil && !record.Same(was.InForce) && !atOnce(t) {
 		stable, gone := srv.earlier(checker, t, was.InForce)
 		if gone == nil {
-			stable.drift, stable.kept = lostIf(was.Lost), found.kept
+			stable.drift, stable.kept = "", found.kept
+			if was.Lost {
+				stable.drift = driftLost
+			}
 			return stable, nil // the release begins, or continues, when that is in force
 		}
 		if !was.Holds(&record) {
@@ -84,15 +87,6 @@ func (srv *server) wanted(checker *trust.Checker, t config.Tenant, s *served) (c
 		return found, nil
 	}
 	return want, err
-}
-
-// lostIf returns the drift of a policy that is in force because the one before was lost, if it
-// was.
-func lostIf(lost bool) string {
-	if lost {
-		return driftLost
-	}
-	return ""
 }
 
 // hasLost reports whether the tenant may have had a policy in force of which a damaged history says

@@ -143,9 +143,8 @@ func (l *Log) explain(k *connection, doing string, err error) error {
 		refused = nil
 	}
 	k.mu.Unlock()
-	var api *nats.APIError
 	code := 0
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*nats.APIError](err); ok {
 		code = int(api.ErrorCode)
 	}
 	remedy := ""
