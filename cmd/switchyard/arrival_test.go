@@ -201,6 +201,7 @@ func TestCertificateReload(t *testing.T) {
 	a.say(spoken("to who came later"))
 	b.expect(spoken("to who came later"))
 
+	seen = p.logged()
 	authority.New(t, "other clients").Write(dir, "clients.pem")
 	p.expectFrom(seen, "certificate reloaded")
 	p.signal(syscall.SIGHUP)
