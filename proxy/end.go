@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"switchyard/pdu"
@@ -97,6 +98,9 @@ func (s *session) finish() {
 // connection.
 func (s *session) end() {
 	ending, out := s.input.ending, &s.output
+	if ending == hub.PeerClosed && out.reset.Load() {
+		ending, s.input.cause = hub.PeerReset, syscall.ECONNRESET
+	}
 	first := s.reason.CompareAndSwap(nil, &ending) // false if Close was called before
 	if ending == hub.Drained && s.tenant.isStopping() {
 		s.tenant.reading.Wait() // other readers may still send to this peer

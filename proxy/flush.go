@@ -126,7 +126,7 @@ func (f *flusher) write(s *session, head hub.Head, now int64) {
 	clear(vec)
 	s.sent(n, now)
 	if err != nil {
-		s.output.broken.Store(true)
+		s.writeFailed(err)
 	}
 	if err == nil && (n < total || total >= limit || len(vec) == flushPieces) {
 		s.startCatchUp()

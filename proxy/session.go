@@ -105,6 +105,7 @@ type output struct {
 
 	marks     marks        // samples of the latency, until they have been written
 	broken    atomic.Bool  // writing has failed; what is due is passed over
+	reset     atomic.Bool  // because the peer has reset the connection; the kernel says so only once
 	lastWrite atomic.Int64 // when something was last written, see clock
 }
 

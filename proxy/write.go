@@ -111,12 +111,8 @@ func (s *session) writeDue(stop func() bool) {
 		switch {
 		case err == nil:
 		case !timesOut && errors.Is(err, os.ErrDeadlineExceeded) && (n > 0 || s.raw != nil && waits.endedEarly(timeout) || waits.disturbed(timeout)):
-		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT): // the second by the kernel
-			s.timeOut()
 		default:
-			// The session continues: what the peer sent before is still read, and its reader
-			// ends the session.
-			out.broken.Store(true)
+			s.writeFailed(err)
 		}
 	}
 }
@@ -165,6 +161,18 @@ func (s *session) holdBack(pause time.Duration, held *heldBack) {
 		held.wait = s.tenant.beginWait()
 	}
 	time.Sleep(pause)
+}
+
+// writeFailed is called after a failed write. If the peer takes nothing, by the write timeout or by the
+// kernel's, the session ends. Else it continues: what the peer sent before is still read, and its reader
+// ends the session.
+func (s *session) writeFailed(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) {
+		s.timeOut()
+		return
+	}
+	s.output.reset.Store(errors.Is(err, syscall.ECONNRESET))
+	s.output.broken.Store(true)
 }
 
 // timeOut ends the session because its peer takes nothing.

@@ -41,7 +41,8 @@ func TestKernelGivesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	join(tenant, accepted)
-	eventually(t, "the peer is connected", func() bool { return tenant.Hub().Counts().Sessions == 2 })
+	stalled.Write(heartbeat) // with which it is a session, whose end is logged
+	expectLine(t, lines, "session=2")
 	for range 20 {
 		sender.say(message(others, 1, strings.Repeat("x", 1<<19)))
 	}
@@ -50,7 +51,33 @@ func TestKernelGivesUp(t *testing.T) {
 		return lines.Has("session closed", "reason=write-timeout") || lines.Has("session closed", "reason=peer-reset", "connection timed out")
 	})
 	sender.settle()
-	if c := tenant.Hub().Counts(); c.Discarded[hub.WriteTimeout]+c.Discarded[hub.PeerReset] == 0 {
-		t.Errorf("discarded: %v", c.Discarded)
+	for why, copies := range tenant.Hub().Counts().Discarded {
+		if why != hub.WriteTimeout && why != hub.PeerReset {
+			t.Errorf("%d copies are discarded for %s", copies, why)
+		}
+	}
+}
+
+// If a peer resets the connection, the log says so, whether a write or the reader learns it.
+func TestResetDuringWrites(t *testing.T) {
+	tenant, addr, _ := serve(t, patient(testLimits()))
+	sender := dial(t, addr)
+	const peers = 20
+	for range peers {
+		peer := dial(t, addr)
+		for range 4 {
+			sender.say(message(others, 1, strings.Repeat("x", 1<<19)))
+		}
+		peer.SetLinger(0)
+		peer.Close()
+		eventually(t, "the peer has left", func() bool { return tenant.Hub().Counts().Sessions == 1 })
+		sender.settle()
+	}
+	eventually(t, "the sessions are closed", func() bool {
+		closed := tenant.Hub().Counts().Closed
+		return hub.Sum(closed) == peers
+	})
+	if closed := tenant.Hub().Counts().Closed; closed[hub.PeerReset] != peers {
+		t.Errorf("closed: %v, want all of them for %s", closed, hub.PeerReset)
 	}
 }
