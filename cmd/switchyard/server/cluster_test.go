@@ -124,15 +124,18 @@ func TestUpgradeWhileEntering(t *testing.T) {
 	s.stop(nil)
 }
 
-// tenant returns a tenant that the server has, whether or not peers are let in.
-func (s *testServer) tenant(name string) *proxy.Tenant {
-	for _, t := range s.state.State().Tenants {
-		if t.Name == name {
-			return t.Served
+// tenant returns a tenant, when operators see it, whether or not peers are let in.
+func (s *testServer) tenant(name string) (served *proxy.Tenant) {
+	s.t.Helper()
+	s.eventually("operators see tenant "+name, func() bool {
+		for _, t := range s.state.State().Tenants {
+			if t.Name == name {
+				served = t.Served
+			}
 		}
-	}
-	s.t.Fatalf("there is no tenant %s", name)
-	return nil
+		return served != nil
+	})
+	return served
 }
 
 // Each server tells the others by what it judges, and shows operators who judges otherwise.
