@@ -26,9 +26,8 @@ import (
 //	     └▶ printPeers, … ─▶ columns       rows of aligned cells
 
 // An output is the standard output of a command. It keeps the first error, so that a command whose
-// result is lost does not end as if it was printed, whichever of its lines that was. A closed pipe is
-// none, as its reader has what it wanted: commands that return that error fail all the same. Goroutines
-// may share it.
+// result is lost fails. It keeps no error of a closed pipe, as the reader of the pipe has what it wanted.
+// Commands that return that error still fail. Goroutines may share an output.
 type output struct {
 	w io.Writer
 
@@ -53,7 +52,8 @@ func (o *output) fault() error {
 	return o.err
 }
 
-// screen returns the terminal that w may be, and false if w is no file.
+// screen returns the file that w writes to, which may be a terminal. It returns false if w writes to
+// something else.
 func screen(w io.Writer) (*os.File, bool) {
 	if o, ok := w.(*output); ok {
 		w = o.w

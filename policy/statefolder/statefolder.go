@@ -36,7 +36,8 @@ func Replace(path string, text []byte) error {
 // not nil, gives the file its mode and owner before it is renamed.
 func Exchange(path string, text []byte, prepare func(*os.File) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // of mode 0600
-	if fault, ok := errors.AsType[*fs.PathError](err); ok {                   // whose path nobody has named
+	// The error has the path of the temporary file, which the user did not name.
+	if fault, ok := errors.AsType[*fs.PathError](err); ok {
 		return fmt.Errorf("no file can be written in the folder %s: %w; make the folder, or allow writing in it", filepath.Dir(path), fault.Err)
 	}
 	if err != nil {

@@ -92,7 +92,7 @@ func (l *busLog) SendState(ctx context.Context, from, to order.Origin, chunk []b
 		return ctx.Err()
 	}
 	if cut {
-		time.Sleep(10 * time.Millisecond) // of the bubble: its clock moves although the hub asks again at once
+		time.Sleep(10 * time.Millisecond) // takes no real time: it moves the clock of the synctest bubble
 		chunk = chunk[:len(chunk)-1]
 	}
 	return l.Conn.SendState(ctx, from, to, chunk, last)

@@ -22,7 +22,7 @@ type adminInterface struct {
 	admin          *admin.Server       // nil if no address and no socket is configured
 	adminListeners []net.Listener      // owned by admin
 	adminSource    *certificate.Source // of admin.tls; nil for plain HTTP
-	metricsAddress *metricsAddress     // nil if there is no address for metrics
+	metricsAddress *metricsAddress     // nil if metrics.address is empty
 }
 
 // openAdmin starts the admin interface at listeners, and closes them if it returns an error.
