@@ -53,6 +53,15 @@ func (srv *server) checkAgain() {
 	notice(srv.changed)
 }
 
+// reading is called before these files are read, and what it returns afterwards: the watcher then reports
+// one that differs from what was read, also if it is again as the watcher knew it.
+func (srv *server) reading(paths []string) (read func()) {
+	if srv.watcher == nil {
+		return func() {}
+	}
+	return srv.watcher.Reading(paths)
+}
+
 // watchBases watches other files if other ones are read now: what tables extend can change with every
 // save of one, and a saved configuration names others.
 func (srv *server) watchBases() {
@@ -83,11 +92,16 @@ func watchedFiles(c *config.Config) []string {
 		paths = append(paths, input.Path)
 	}
 	for _, t := range c.Tenants {
-		for _, policy := range []string{t.Policy, t.Audit} {
-			if path, ok := c.PolicyFile(policy); ok {
-				paths = append(paths, source.Bases(path)...)
-			}
-		}
+		paths = slices.Concat(paths, policyFiles(c, t.Policy), policyFiles(c, t.Audit))
 	}
 	return paths
+}
+
+// policyFiles returns the file of a policy, and those of the tables that it extends.
+func policyFiles(c *config.Config, policy string) []string {
+	path, ok := c.PolicyFile(policy)
+	if !ok {
+		return nil
+	}
+	return append(source.Bases(path), path)
 }

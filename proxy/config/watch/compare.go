@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -60,6 +61,14 @@ func snapshotOf(path string) snapshot {
 	return snapshot{content{sum: [sha256.Size]byte(hash.Sum(nil))}, info}
 }
 
+// again takes a snapshot after s. It does not read a file that looks as it did.
+func (s snapshot) again(path string) snapshot {
+	if info, err := os.Stat(path); err == nil && s.info != nil && stablefile.Same(s.info, info) {
+		return s
+	}
+	return snapshotOf(path)
+}
+
 // equal reports whether nothing wrote to the file between two snapshots, not even the same bytes.
 func (s snapshot) equal(t snapshot) bool {
 	return s.content == t.content && stablefile.Same(s.info, t.info)
@@ -81,7 +90,7 @@ func (w *Watcher) differs(path string, now snapshot) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	known, ok := w.known[path]
-	return ok && known != now.content
+	return ok && known.content != now.content
 }
 
 // compare reports the files that changed, together, and returns whether all were stable.
@@ -126,7 +135,7 @@ func (w *Watcher) report(snapshots map[string]snapshot) {
 	w.mu.Lock()
 	for _, path := range changed {
 		if _, ok := w.known[path]; ok {
-			w.known[path] = snapshots[path].content
+			w.known[path] = snapshots[path]
 		}
 	}
 	w.mu.Unlock()

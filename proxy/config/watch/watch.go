@@ -62,7 +62,7 @@ type Watcher struct {
 	since    time.Time // when dirty was set
 
 	mu    sync.Mutex // guards what follows
-	known map[string]content
+	known map[string]snapshot
 	err   error
 }
 
@@ -87,7 +87,7 @@ func start(paths []string, options Options, changed func([]string), open func() 
 		stop:     make(chan struct{}),
 		done:     make(chan struct{}),
 		watched:  make(map[string]fs.FileInfo),
-		known:    make(map[string]content),
+		known:    make(map[string]snapshot),
 	}
 	notifier, err := open()
 	if err != nil {
@@ -105,17 +105,45 @@ func start(paths []string, options Options, changed func([]string), open func() 
 // Set first, then read the files.
 func (w *Watcher) Set(paths []string) {
 	w.mu.Lock()
-	known := make(map[string]content, len(paths))
+	known := make(map[string]snapshot, len(paths))
 	for _, path := range paths {
 		if before, ok := w.known[path]; ok {
 			known[path] = before
 		} else {
-			known[path] = snapshotOf(path).content
+			known[path] = snapshotOf(path)
 		}
 	}
 	w.known = known
 	w.mu.Unlock()
 	signal(w.reset)
+}
+
+// Reading is called before the caller reads files, and read afterwards. The next comparison is then
+// with what was read. A file that was written meanwhile counts as changed, whatever it contains: what
+// was read of it may be gone. Paths that are not watched are ignored.
+func (w *Watcher) Reading(paths []string) (read func()) {
+	known, before := w.snapshots(), make(map[string]snapshot, len(paths))
+	for _, path := range paths {
+		before[path] = known[path].again(path)
+	}
+	return func() {
+		written := false
+		for path, was := range before {
+			if now := was.again(path); !now.equal(was) {
+				before[path], written = snapshot{content: content{fault: "written while it was read"}}, true
+			}
+		}
+		w.mu.Lock()
+		for path, now := range before {
+			if _, ok := w.known[path]; ok {
+				w.known[path] = now
+			}
+		}
+		w.mu.Unlock()
+		if written {
+			w.Check() // the comparison after the last event may be over
+		}
+	}
 }
 
 // Check makes the watcher compare its files now.
@@ -242,7 +270,12 @@ func (w *Watcher) watchDirectories() {
 
 // paths returns the watched files, sorted.
 func (w *Watcher) paths() []string {
+	return slices.Sorted(maps.Keys(w.snapshots()))
+}
+
+// snapshots returns a copy of what is known of the files.
+func (w *Watcher) snapshots() map[string]snapshot {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Sorted(maps.Keys(w.known))
+	return maps.Clone(w.known)
 }
