@@ -2,6 +2,7 @@ package pdu_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"os"
 	"strings"
@@ -77,11 +78,14 @@ func TestAppend(t *testing.T) {
 }
 
 func TestSetLength(t *testing.T) {
-	for _, body := range [][]byte{nil, {1}, make([]byte, 0x01020304-pdu.HeaderLen)} {
-		got := append(pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ROLE_SET, 3, nil), body...)
+	for _, n := range []int{pdu.HeaderLen, pdu.HeaderLen + 1, 0x01020304} {
+		want := pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ROLE_SET, 3, nil)
+		got := make([]byte, n)
+		copy(got, want)
 		pdu.SetLength(got)
-		if want := pdu.Append(nil, pdu.SID_OTHER, pdu.CID_OTHER_ROLE_SET, 3, body); !bytes.Equal(got, want) {
-			t.Errorf("a body of %d: got header %x, want %x", len(body), got[:16], want[:16])
+		binary.BigEndian.PutUint32(want, uint32(n))
+		if !bytes.Equal(got[:pdu.HeaderLen], want) {
+			t.Errorf("of %d bytes: got header %x, want %x", n, got[:pdu.HeaderLen], want)
 		}
 	}
 }

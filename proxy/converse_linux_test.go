@@ -1,3 +1,5 @@
+//go:build full || race
+
 package proxy
 
 import (
@@ -14,9 +16,6 @@ import (
 
 	"switchyard/pdu"
 )
-
-// An ownReader is a connection that the loop cannot read from, like one with a PROXY header.
-type ownReader struct{ *net.TCPConn }
 
 // A counter is the remote end of a peer that numbers what it says.
 type counter struct {

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"switchyard/proxy/hub"
 	"switchyard/proxy/hub/hubtest"
 )
 
@@ -76,28 +75,6 @@ func TestUnreadKeepsTheRestInTheLog(t *testing.T) {
 	hubtest.Conserved(t, served.Hub())
 }
 
-// A session ends although its peer reads nothing and its pacer waits for that: if it is closed,
-// and after the write timeout.
-func TestPausedSessionEnds(t *testing.T) {
-	t.Parallel()
-	for _, timeout := range []time.Duration{time.Hour, 100 * time.Millisecond} {
-		s := pausedSession(t, timeout)
-		want := hub.WriteTimeout
-		if timeout == time.Hour {
-			want = hub.Forced
-			s.Close(want)
-		}
-		select {
-		case <-s.done:
-		case <-time.After(generous):
-			t.Fatalf("write timeout %v: the session does not end", timeout)
-		}
-		if got := *s.reason.Load(); got != want {
-			t.Errorf("write timeout %v: the session ended for %s, want %s", timeout, got, want)
-		}
-	}
-}
-
 // A peer that reads, however little, is not ended after the write timeout, and one that reads nothing is.
 func TestPausedSessionOfASlowReader(t *testing.T) {
 	l := patient(testLimits())
@@ -143,27 +120,6 @@ func TestProgressAfterLocalDrops(t *testing.T) {
 			t.Errorf("case %d: got %v, want %v", i, got, c.want)
 		}
 	}
-}
-
-// pausedSession returns a session whose peer reads nothing of much that is due.
-func pausedSession(t *testing.T, timeout time.Duration) *session {
-	t.Helper()
-	l := patient(testLimits())
-	l.LagSoft, l.WriteTimeout = 0, timeout
-	served, addr, _ := serve(t, l)
-	_, far := loopback(t)
-	setPaced(t, far)
-	s := newSession(served, far, func(bool) {})
-	if err := served.enter(s); err != nil {
-		t.Fatal(err)
-	}
-	speaker := dial(t, addr)
-	m := message(others, 1, string(make([]byte, 50)))
-	for range 20_000 {
-		speaker.say(m)
-	}
-	speaker.settle()
-	return s
 }
 
 // A connection is paced if its socket says so. Once the pace is lifted, the socket says that too,

@@ -1,7 +1,8 @@
+//go:build full || race
+
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,13 +45,6 @@ func startOperated(t *testing.T, table string, args ...string) (dir string, p *p
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "a.sock"))
 	}}
 	return dir, p, &caller{T: t, client: &http.Client{Transport: transport, Timeout: patience}, base: "http://localhost"}
-}
-
-func save(t testing.TB, dir, name, text string) {
-	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // byAddress returns a caller that uses the TCP address, with or without a token.
@@ -292,45 +286,6 @@ func TestOperate(t *testing.T) {
 	})
 }
 
-// A drain by the API is like one by SIGTERM: what is due is written, and /readyz says that the
-// server is not ready.
-func TestOperateDrain(t *testing.T) {
-	t.Parallel()
-	_, p, o := startOperated(t, everyone)
-	north, south := p.dial(), p.dial()
-	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 1<<20))
-	north.say(m, m, m, m, m, m, m, m)
-	// north and south do not read, so that the drain lasts until they do.
-	eventually(t, func() bool {
-		var got struct {
-			Tenants []struct{ Lag, Received uint64 }
-		}
-		o.ask(200, "GET", "/api/v1/tenants", "", "", &got)
-		return got.Tenants[0].Lag > 1<<20 && got.Tenants[0].Received == 10 // with two questions of dial
-	}, func() string { return "south is not behind, or not all has arrived" })
-	var got struct {
-		Draining bool
-		Timeout  float64 `json:"timeout_seconds"`
-	}
-	o.ask(202, "POST", "/api/v1/drain", "", "", &got)
-	if !got.Draining || got.Timeout != 60 {
-		t.Errorf("got %+v", got)
-	}
-	p.expect(`"msg":"stopping"`)
-	if text := o.ask(503, "GET", "/readyz", "", "", nil); !strings.Contains(text, "[-]not draining the server stops") {
-		t.Errorf("got %s", text)
-	}
-	o.ask(200, "GET", "/livez", "", "", nil)
-	o.ask(503, "POST", "/api/v1/reload", "", "", nil)
-	o.ask(202, "POST", "/api/v1/drain", "", "", nil) // a second request changes nothing
-	for _, c := range []peer{north, south} {
-		c.expect(m, m, m, m, m, m, m, m)
-	}
-	if code := p.exit(); code != exitStopped {
-		t.Errorf("exit code %d, want %d", code, exitStopped)
-	}
-}
-
 // Only its owner can use the socket, and it replaces one that was left behind.
 func TestOperateSocket(t *testing.T) {
 	t.Parallel()
@@ -378,17 +333,4 @@ func TestOperateBadToken(t *testing.T) {
 			t.Errorf("%s: %s", file, stderr)
 		}
 	}
-}
-
-// runIn runs a command in a folder until it ends by itself.
-func runIn(t *testing.T, dir string, want int, args ...string) (stdout, stderr string) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	if _, err := os.Stat(filepath.Join(dir, "config.toml")); err == nil {
-		args = append(args, "--config", filepath.Join(dir, "config.toml"))
-	}
-	if code := run(args, []string{"XDG_CACHE_HOME=" + dir}, &out, &errs); code != want {
-		t.Errorf("%q: exit code %d, want %d: %s", args, code, want, errs.String())
-	}
-	return out.String(), errs.String()
 }

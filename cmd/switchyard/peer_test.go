@@ -2,11 +2,9 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"testing"
 	"time"
 
@@ -58,26 +56,6 @@ func (c peer) expect(want ...[]byte) {
 	}
 }
 
-// next reads one PDU.
-func (c peer) next() []byte {
-	c.t.Helper()
-	c.SetReadDeadline(time.Now().Add(patience))
-	p, err := readSaid(c)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return p
-}
-
-// expectEnd fails the test unless the connection closes without a PDU.
-func expectEnd(t testing.TB, conn net.Conn) {
-	t.Helper()
-	conn.SetReadDeadline(time.Now().Add(patience))
-	if got, err := readSaid(conn); err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("got %d bytes, %.40x, %v; want the connection closed", len(got), got, err)
-	}
-}
-
 // readSaid reads the next PDU and skips heartbeats. The hub sends a heartbeat to a peer that has been
 // sent nothing for a while, as happens on a busy machine.
 func readSaid(r io.Reader) ([]byte, error) {
@@ -111,4 +89,11 @@ func (c peer) settle() {
 	c.t.Helper()
 	c.say(pdutest.StatusRequest(7, 1, nil))
 	c.expect(pdutest.StatusResponse(7, 1, nil))
+}
+
+// at sets p's address to that of the listener whose log line has all the words.
+func (p *process) at(words ...string) *process {
+	p.t.Helper()
+	p.address = p.expect(append(words, `"msg":"listening"`)...)["address"].(string)
+	return p
 }

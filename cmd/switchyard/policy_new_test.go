@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -177,4 +179,9 @@ func TestBuildRefusedModule(t *testing.T) {
 	if names, err := filepath.Glob(".*"); err != nil || len(names) > 0 {
 		t.Errorf("left behind: %q, %v", names, err)
 	}
+}
+
+func underRaceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -50,7 +49,7 @@ func TestMain(m *testing.M) {
 	}
 	// Most quick tests wait for servers and timers, not for a core. Those with the tag full start
 	// several servers each, which keep the cores busy.
-	each := 8
+	each := 4
 	if full {
 		each = 2
 	}
@@ -242,28 +241,6 @@ func containsAll(text string, words []string) bool {
 		}
 	}
 	return true
-}
-
-// awaitPDUs waits until lines with that message account for n PDUs: each line for one, and a line
-// that summarizes more of the same for as many as it says.
-func (p *process) awaitPDUs(message string, n int) {
-	p.t.Helper()
-	total := func() (pdus int) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for _, l := range p.lines {
-			switch more, _ := l["pdus"].(float64); {
-			case l["msg"] == message:
-				pdus++
-			case l["msg"] == "more of the same" && l["message"] == message:
-				pdus += int(more)
-			}
-		}
-		return pdus
-	}
-	eventually(p.t, func() bool { return total() == n }, func() string {
-		return fmt.Sprintf("%q is logged of %d PDUs, want %d", message, total(), n)
-	})
 }
 
 // logged returns how many lines there are so far.

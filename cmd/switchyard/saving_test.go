@@ -1,3 +1,5 @@
+//go:build full || race
+
 package main
 
 import (
@@ -151,24 +153,6 @@ func TestWaysOfSaving(t *testing.T) {
 				t.Errorf("something was refused %d times", n)
 			}
 		})
-	}
-}
-
-func savedTable(action string) string {
-	return fmt.Sprintf("[route]\nCID_MSG_DATA = %q\nCID_BUDDY_LIST_USERS_STATUS_REQUEST = \"handle users-status-request\"\n", action)
-}
-
-func write(t testing.TB, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func mkdir(t *testing.T, path string) {
-	t.Helper()
-	if err := os.Mkdir(path, 0o700); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -16,11 +16,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// The scripts under testdata/script say what the command does, as its manual would.
+// The scripts say what the command does, as its manual would.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	runScripts(t, "testdata/script")
+}
+
+// runScripts runs the scripts of a folder.
+func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GOGC", os.Getenv("GOGC"))
 			env.Values["worker"] = &scriptWorker{startWorker(env.T().(testing.TB)), slices.Clone(env.Vars)}

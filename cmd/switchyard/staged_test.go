@@ -1,3 +1,5 @@
+//go:build full || race
+
 package main
 
 import (
@@ -13,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
@@ -350,4 +353,15 @@ func TestClosingRelease(t *testing.T) {
 		t.Errorf("%d sessions were closed", n)
 	}
 	r.wantInForce("broadcast-all", "rolled-back", "close")
+}
+
+// next reads one PDU.
+func (c peer) next() []byte {
+	c.t.Helper()
+	c.SetReadDeadline(time.Now().Add(patience))
+	p, err := readSaid(c)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return p
 }

@@ -1,12 +1,19 @@
+//go:build full || race
+
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"switchyard/pdu"
+	"switchyard/pdu/pdutest"
 )
 
 // A signal to stop is not lost behind many to reload, as a deployment sends that signals once for
@@ -105,4 +112,70 @@ func TestStopWhileARemovedTenantDrains(t *testing.T) {
 	if !strings.Contains(p.log(), `"msg":"stopped"`) {
 		t.Error("the removed tenant was not waited for")
 	}
+}
+
+// SIGTERM and SIGINT write what is due, also to a peer that reads late, and exit 0.
+func TestStopDrains(t *testing.T) {
+	t.Parallel()
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			p := start(t, t.TempDir())
+			c, late := p.dial(), p.dial()
+			said := bytes.Repeat(pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 10_000)), 300)
+			c.say(said)
+			p.signal(s)
+			p.expect("stopping")
+			late.expect(said)
+			if code := p.exit(); code != exitStopped {
+				t.Errorf("exit code %d, want %d", code, exitStopped)
+			}
+			if copies := p.expect(`"msg":"copies"`, `"discarded":{}`); copies["delivered"].(float64) < 302 {
+				t.Errorf("%v copies are delivered", copies["delivered"])
+			}
+			checkCounts(t, p)
+		})
+	}
+}
+
+// stalled returns a process with a peer that does not read.
+func stalled(t *testing.T, args ...string) *process {
+	p := start(t, t.TempDir(), append(args, "--set", "tenant.default.limits.lag_soft_time=10m")...)
+	stall(p)
+	return p
+}
+
+func TestSecondSignalStopsAtOnce(t *testing.T) {
+	t.Parallel()
+	p := stalled(t)
+	p.signal(syscall.SIGTERM)
+	p.expect("stopping")
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitForced {
+		t.Errorf("exit code %d, want %d", code, exitForced)
+	}
+	p.expect(`"msg":"copies"`, `"discarded":{"forced":`)
+	checkCounts(t, p)
+}
+
+func TestDrainEndsWhenItsTimeIsOver(t *testing.T) {
+	t.Parallel()
+	p := stalled(t, "--set", "drain.timeout=100ms")
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitForced {
+		t.Errorf("exit code %d, want %d", code, exitForced)
+	}
+	p.expect("stopped before everything was written")
+	checkCounts(t, p)
+}
+
+// stall connects a peer that does not read, and another that says much to it.
+func stall(p *process) {
+	c, stalled := p.dial(), p.dial()
+	stalled.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	m := pdutest.Raw(pdu.CID_MSG_DATA, 1, make([]byte, 1<<20))
+	for range 20 {
+		c.say(m)
+	}
+	c.settle()
 }

@@ -1,9 +1,14 @@
+//go:build full || race
+
 package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -15,21 +20,6 @@ import (
 
 // spoken returns a PDU with a text.
 func spoken(text string) []byte { return pdutest.Raw(pdu.CID_MSG_DATA, 1, []byte(text)) }
-
-// configured starts switchyard with that configuration in dir. Its first listener gets a free
-// port.
-func configured(t testing.TB, dir, configuration string, args ...string) *process {
-	t.Helper()
-	write(t, filepath.Join(dir, "config.toml"), configuration)
-	return start(t, dir, append(args, "--set", "listener.0.address=127.0.0.1:0", "--set", "reload.debounce=20ms")...)
-}
-
-// at sets p's address to that of the listener whose log line has all the words.
-func (p *process) at(words ...string) *process {
-	p.t.Helper()
-	p.address = p.expect(append(words, `"msg":"listening"`)...)["address"].(string)
-	return p
-}
 
 // Each listener's tenant has its own policy, and no PDU crosses to another tenant.
 func TestTenantsByListener(t *testing.T) {
@@ -189,5 +179,14 @@ func converse(a, b net.Conn) (end func() (int, error)) {
 		close(stop)
 		err := <-done
 		return n, err
+	}
+}
+
+// expectEnd fails the test unless the connection closes without a PDU.
+func expectEnd(t testing.TB, conn net.Conn) {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(patience))
+	if got, err := readSaid(conn); err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %d bytes, %.40x, %v; want the connection closed", len(got), got, err)
 	}
 }

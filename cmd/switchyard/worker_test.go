@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -111,4 +112,17 @@ func (k task) carryOut() result {
 	}
 	code := run(k.Args, os.Environ(), &stdout, errors)
 	return result{stdout.Bytes(), stderr.Bytes(), code}
+}
+
+// runIn runs a command in a folder until it ends by itself.
+func runIn(t *testing.T, dir string, want int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if _, err := os.Stat(filepath.Join(dir, "config.toml")); err == nil {
+		args = append(args, "--config", filepath.Join(dir, "config.toml"))
+	}
+	if code := run(args, []string{"XDG_CACHE_HOME=" + dir}, &out, &errs); code != want {
+		t.Errorf("%q: exit code %d, want %d: %s", args, code, want, errs.String())
+	}
+	return out.String(), errs.String()
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 func TestKeysThatAreRefused(t *testing.T) {
@@ -156,25 +157,27 @@ func TestWriteNewKeyOverwritesNothing(t *testing.T) {
 }
 
 func TestReadSignature(t *testing.T) {
-	dir := t.TempDir()
-	policy := dir + "/p.wasm"
-	if text, err := ReadSignature(policy + ".sig"); text != nil || err != nil {
-		t.Errorf("of no file: %q, %v", text, err)
-	}
-	write(t, policy+".sig", nil, 0o600)
-	if text, err := ReadSignature(policy + ".sig"); text == nil || len(text) != 0 || err != nil {
-		t.Errorf("of an empty file: %v, %v; want that there is one", text, err)
-	}
-	write(t, policy+".sig", make([]byte, MaxSize+1), 0o600)
-	if _, err := ReadSignature(policy + ".sig"); err == nil || !strings.Contains(err.Error(), "too large") {
-		t.Errorf("of a large file: %v", err)
-	}
-	if err := os.Symlink("nowhere", dir+"/q.wasm.sig"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ReadSignature(dir + "/q.wasm.sig"); err == nil {
-		t.Error("a link that leads nowhere counts as no signature")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		policy := dir + "/p.wasm"
+		if text, err := ReadSignature(policy + ".sig"); text != nil || err != nil {
+			t.Errorf("of no file: %q, %v", text, err)
+		}
+		write(t, policy+".sig", nil, 0o600)
+		if text, err := ReadSignature(policy + ".sig"); text == nil || len(text) != 0 || err != nil {
+			t.Errorf("of an empty file: %v, %v; want that there is one", text, err)
+		}
+		write(t, policy+".sig", make([]byte, MaxSize+1), 0o600)
+		if _, err := ReadSignature(policy + ".sig"); err == nil || !strings.Contains(err.Error(), "too large") {
+			t.Errorf("of a large file: %v", err)
+		}
+		if err := os.Symlink("nowhere", dir+"/q.wasm.sig"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadSignature(dir + "/q.wasm.sig"); err == nil {
+			t.Error("a link that leads nowhere counts as no signature")
+		}
+	})
 }
 
 func write(t *testing.T, path string, text []byte, mode os.FileMode) {

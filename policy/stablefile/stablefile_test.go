@@ -13,35 +13,37 @@ import (
 
 func TestRead(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	write(t, dir+"/f", "content")
-	write(t, dir+"/empty", "")
-	check(t, os.Symlink("f", dir+"/link"))
-	check(t, os.Symlink("loop", dir+"/loop"))
-	write(t, dir+"/huge", "")
-	check(t, os.Truncate(dir+"/huge", 1<<40)) // all hole: reading it would take minutes
-	for _, c := range []struct {
-		path, want string
-		err        error
-	}{
-		{path: dir + "/f", want: "content"},
-		{path: dir + "/link", want: "content"},
-		{path: dir + "/empty", want: ""},
-		{path: dir + "/none", err: fs.ErrNotExist},
-		{path: dir + "/f/under", err: syscall.ENOTDIR},
-		{path: dir + "/loop", err: syscall.ELOOP},
-		{path: dir, err: ErrIrregular},
-		{path: "/dev/zero", err: ErrIrregular},
-		{path: dir + "/huge", err: ErrTooLarge},
-	} {
-		got, err := Read(c.path, time.Millisecond, int64(len("content")))
-		if string(got) != c.want || !errors.Is(err, c.err) {
-			t.Errorf("Read(%s) = %q, %v, want %q, %v", c.path, got, err, c.want, c.err)
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		write(t, dir+"/f", "content")
+		write(t, dir+"/empty", "")
+		check(t, os.Symlink("f", dir+"/link"))
+		check(t, os.Symlink("loop", dir+"/loop"))
+		write(t, dir+"/huge", "")
+		check(t, os.Truncate(dir+"/huge", 1<<40)) // all hole: reading it would take minutes
+		for _, c := range []struct {
+			path, want string
+			err        error
+		}{
+			{path: dir + "/f", want: "content"},
+			{path: dir + "/link", want: "content"},
+			{path: dir + "/empty", want: ""},
+			{path: dir + "/none", err: fs.ErrNotExist},
+			{path: dir + "/f/under", err: syscall.ENOTDIR},
+			{path: dir + "/loop", err: syscall.ELOOP},
+			{path: dir, err: ErrIrregular},
+			{path: "/dev/zero", err: ErrIrregular},
+			{path: dir + "/huge", err: ErrTooLarge},
+		} {
+			got, err := Read(c.path, time.Millisecond, int64(len("content")))
+			if string(got) != c.want || !errors.Is(err, c.err) {
+				t.Errorf("Read(%s) = %q, %v, want %q, %v", c.path, got, err, c.want, c.err)
+			}
+			if err != nil && !strings.Contains(err.Error(), c.path) {
+				t.Errorf("Read(%s): error %q does not name the file", c.path, err)
+			}
 		}
-		if err != nil && !strings.Contains(err.Error(), c.path) {
-			t.Errorf("Read(%s): error %q does not name the file", c.path, err)
-		}
-	}
+	})
 }
 
 func TestReadOneByteTooLarge(t *testing.T) {

@@ -123,3 +123,9 @@ func answering(code []byte) []byte {
 	classify := wasmCat([]byte{0}, code, wasmOp(0x0b))
 	return binary.AppendSection(m, binary.SectionCode, binary.AppendVector(nil, []byte{2, 0, 0x0b}, binary.AppendSized(nil, classify)))
 }
+
+// Code for modules: an instruction, constants, and the parts of a function together.
+func wasmOp(b ...byte) []byte        { return b }
+func wasmI32(v int64) []byte         { return binary.AppendS([]byte{0x41}, v) }
+func wasmI64(v int64) []byte         { return binary.AppendS([]byte{0x42}, v) }
+func wasmCat(parts ...[]byte) []byte { return slices.Concat(parts...) }

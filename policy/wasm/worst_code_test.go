@@ -1,22 +1,16 @@
+//go:build full
+
 package wasm
 
-import (
-	"slices"
+import "switchyard/policy/wasm/binary"
 
-	"switchyard/policy/wasm/binary"
-)
-
-func wasmOp(b ...byte) []byte          { return b }
 func wasmNum(op byte, n uint64) []byte { return binary.AppendU([]byte{op}, n) }
 func wasmGet(local uint64) []byte      { return wasmNum(0x20, local) }
 func wasmSet(local uint64) []byte      { return wasmNum(0x21, local) }
-func wasmI32(v int64) []byte           { return binary.AppendS([]byte{0x41}, v) }
-func wasmI64(v int64) []byte           { return binary.AppendS([]byte{0x42}, v) }
 func wasmSIMD(n uint64, rest ...byte) []byte {
 	return append(wasmNum(0xfd, n), rest...)
 }
-func wasmCat(parts ...[]byte) []byte { return slices.Concat(parts...) }
-func wasmF64(b ...byte) []byte       { return append([]byte{0x44}, b...) }
+func wasmF64(b ...byte) []byte { return append([]byte{0x44}, b...) }
 
 // wasmRandom advances wRand and leaves it on the stack.
 var wasmRandom = wasmCat(wasmGet(wRand), wasmI32(1664525), wasmOp(0x6c), wasmI32(1013904223), wasmOp(0x6a), wasmNum(0x22, wRand))

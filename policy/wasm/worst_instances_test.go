@@ -1,3 +1,5 @@
+//go:build full
+
 package wasm
 
 import (
@@ -109,9 +111,6 @@ func declarations() []declaration {
 func TestWorstInstances(t *testing.T) {
 	e := newEngine(t, DefaultLimits(), nil)
 	for _, d := range declarations() {
-		if !allWorstCases && d.name != "passive elements" {
-			continue
-		}
 		t.Run(d.name, func(t *testing.T) {
 			p := compiled(t, e, d.module(d.n))
 			best := time.Hour

@@ -1,3 +1,5 @@
+//go:build full
+
 package wasm
 
 import (
@@ -276,9 +278,17 @@ func (c worstCase) module(atStart bool) []byte {
 	return out
 }
 
-// inQuickTests are the cases of each group that take longest, and are quick to compile.
-var inQuickTests = []string{"pure chain", "midsize chain", "walk", "walk by steps", "chased", "random split", "memory.fill 3f", "v128 one fd", "f64.sqrt", "i64.rem_u",
+// slowest are the cases of each group that take longest.
+var slowest = []string{"pure chain", "midsize chain", "walk", "walk by steps", "chased", "random split", "memory.fill 3f", "v128 one fd", "f64.sqrt", "i64.rem_u",
 	"br_if of one", "br_table of 200", "indirect of 500", "deep", "memory.grow", "table.copy 8", "ref.func", "f64.mul chain"}
+
+// Twice what docs/security.md promises: CPU time, too, grows when other processes use the
+// caches and the memory's bandwidth.
+const (
+	worstDecision = 20 * time.Millisecond
+	worstStart    = 200 * time.Millisecond
+	measurements  = 3 // of a case at most; one that is quick enough suffices
+)
 
 // TestWorstCases measures the CPU time of a decision that uses all of its fuel in the worst
 // ways known. Instances are made before.
@@ -287,9 +297,6 @@ func TestWorstCases(t *testing.T) {
 	limits.LoadFuel = 1 << 40
 	e := newEngine(t, limits, nil)
 	for _, c := range worstCases() {
-		if !allWorstCases && !slices.Contains(inQuickTests, c.name) {
-			continue
-		}
 		t.Run(c.group+"/"+c.name, func(t *testing.T) {
 			p := loadModule(t, e, c.name, c.module(false), nil)
 			best := time.Hour
@@ -329,7 +336,7 @@ func compiled(t *testing.T, e *Engine, module []byte) *Policy {
 func TestWorstStarts(t *testing.T) {
 	e := newEngine(t, DefaultLimits(), nil)
 	for _, c := range worstCases() {
-		if !slices.Contains(inQuickTests, c.name) {
+		if !slices.Contains(slowest, c.name) {
 			continue
 		}
 		t.Run(c.group+"/"+c.name, func(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -185,7 +184,7 @@ func (f *fixture) read(r *http.Response) string {
 // await waits until it is so.
 func (f *fixture) await(what string, so func() bool) {
 	f.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !so(); runtime.Gosched() {
+	for deadline := time.Now().Add(2 * time.Minute); !so(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			f.Fatalf("waited in vain: %s", what)
 		}

@@ -180,18 +180,6 @@ func TestSettleBetweenPDUs(t *testing.T) {
 	}
 }
 
-// Where a script settles by silence, nothing is sent but what the script says.
-func TestSettleQuietly(t *testing.T) {
-	t.Parallel()
-	d, f := talk(), fake{mute: true}
-	d.quiet = true
-	got, err := d.Play(t.Context(), f.start(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	check(t, Compare(d.Want, got), "")
-}
-
 func TestSettlingRequest(t *testing.T) {
 	request, answer := settlingRequest(7)
 	mark := "a2010c" + hex.EncodeToString([]byte("settled?")) + "00000007"

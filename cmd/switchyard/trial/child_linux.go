@@ -91,6 +91,3 @@ func dataBytes() (uint64, error) {
 func peakMemory(ended *os.ProcessState) uint64 {
 	return uint64(ended.SysUsage().(*syscall.Rusage).Maxrss) << 10
 }
-
-// limitsMemory reports whether limitProcess limits memory.
-const limitsMemory = true

@@ -20,6 +20,3 @@ func limitProcess(_, _ uint64) error { return nil }
 func addressesLimited() bool { return false }
 
 func peakMemory(*os.ProcessState) uint64 { return 0 }
-
-// limitsMemory reports whether limitProcess limits memory.
-const limitsMemory = false

@@ -92,23 +92,6 @@ func TestTimeOfATrial(t *testing.T) {
 	}
 }
 
-// The child's limit of memory holds, and the refusal says so.
-func TestMemoryOfATrial(t *testing.T) {
-	if !limitsMemory {
-		t.Skip("this system cannot limit the memory of a child")
-	}
-	long := append(bytes.Repeat([]byte("\x41\x00\x1a"), 500_000), broadcast...) // drop (i32.const 0)
-	r := New()
-	r.memory = 16 << 20
-	report, err := r.Try(t.Context(), trialOf(module(long)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if f := report.Refusal; f == nil || !strings.Contains(f.Text, "more than 16 MiB of memory") || f.Temporary {
-		t.Errorf("got %+v, want a refusal for memory", report.Refusal)
-	}
-}
-
 func TestTrialIsGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -142,32 +125,6 @@ func TestNoThread(t *testing.T) {
 		if got := noThread(text); got != want {
 			t.Errorf("%q: got %v", text, got)
 		}
-	}
-}
-
-// A module that takes long is tried with more time, while others pass it.
-func TestSlowTrialsArePassed(t *testing.T) {
-	r := New()
-	r.lanes[1] <- struct{}{} // a trial that does not end
-	ctx, cancel := context.WithCancel(t.Context())
-	slow := make(chan error)
-	go func() {
-		_, err := r.Try(ctx, trialOf(module(manyBlocks(8000))))
-		slow <- err
-	}()
-	for range 3 {
-		if report, err := r.Try(t.Context(), trialOf(module(broadcast))); err != nil || report.Refusal != nil && !report.Refusal.Slow {
-			t.Errorf("got %+v, %v", report, err)
-		}
-	}
-	select {
-	case err := <-slow:
-		t.Fatalf("the slow module was tried in the first lane alone: %v", err)
-	default:
-	}
-	cancel()
-	if err := <-slow; !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 }
 

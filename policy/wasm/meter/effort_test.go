@@ -3,7 +3,7 @@
 package meter
 
 // generatedModules is how many modules TestRewrittenAgrees and TestEnginesAgree generate.
-const generatedModules = 30
+const generatedModules = 10
 
 // allFrames makes TestStackIsBounded compile the frames that take long, too.
 const allFrames = false

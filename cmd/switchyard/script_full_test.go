@@ -1,0 +1,11 @@
+//go:build full
+
+package main
+
+import "testing"
+
+// These scripts compile many policies.
+func TestScriptsThatCompile(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "testdata/script_full")
+}
