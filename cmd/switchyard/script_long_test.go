@@ -1,4 +1,4 @@
-//go:build full
+//go:build full || race
 
 package main
 
@@ -7,5 +7,5 @@ import "testing"
 // These scripts compile many policies.
 func TestScriptsThatCompile(t *testing.T) {
 	t.Parallel()
-	runScripts(t, "testdata/script_full")
+	runScripts(t, "testdata/script_long")
 }
