@@ -181,7 +181,6 @@ func TestCertificateReload(t *testing.T) {
 	write(t, filepath.Join(dir, "server.pem"), "no certificate")
 	p.expect("certificate refused; keeping the one in force", "server.pem")
 	write(t, filepath.Join(dir, "server.pem"), string(good))
-	p.signal(syscall.SIGHUP) // the watcher notices nothing if it has not seen the other content
 	p.expect("the refused certificate is gone; its files are those in force again", `"until"`)
 
 	seen := p.logged()

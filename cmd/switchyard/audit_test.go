@@ -93,7 +93,6 @@ func TestAuditRefused(t *testing.T) {
 	p.expectFrom(from, `"msg":"audit totals"`, `"copies":2`, `"audited_copies":0`)
 
 	replace(t, table, savedTable("drop")) // as it was
-	p.signal(syscall.SIGHUP)
 	p.expectFrom(from, "the refused audit is gone")
 
 	from = p.logged()
