@@ -132,11 +132,11 @@ func regular(path string, info fs.FileInfo) error {
 	}
 }
 
-// Same reports whether a and b describe the same file, not written in between. nil stands
-// for a file that could not be opened.
+// Same reports whether a and b describe the same file, not written in between, also not by a tool
+// that sets the old modification time again. nil stands for a file that could not be opened.
 func Same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changeTime(a).Equal(changeTime(b))
 }

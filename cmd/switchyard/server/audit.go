@@ -27,7 +27,7 @@ func (srv *server) reloadAudit(t config.Tenant, s *served, requested bool) {
 	if s.next != nil {
 		return // swapPolicy calls it again
 	}
-	read := srv.reading(policyFiles(srv.config, t.Audit))
+	read := srv.readingPolicy(t.Audit)
 	found, err := findAudit(srv.checker, t)
 	read()
 	if err == nil && s.nextAudit.joins(found, srv.engine, requested) {

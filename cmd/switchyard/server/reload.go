@@ -17,7 +17,7 @@ import (
 // operator asked for the reload, so results are logged even if they are unchanged. A stop ends the
 // reload between two files.
 func (srv *server) reload(requested bool) {
-	defer srv.reading(srv.watched)()
+	defer srv.readingAll()()
 	requested, srv.postponed = requested || srv.postponed, false
 	if srv.starting != nil {
 		srv.missed = true // a changed configuration waits for the start of the present one
@@ -211,7 +211,7 @@ func (srv *server) apply() error {
 //
 // A load of something else is dropped, as its file has been replaced.
 func (srv *server) reloadPolicy(t config.Tenant, s *served, requested bool, by history.Who) {
-	read := srv.reading(policyFiles(srv.config, t.Policy))
+	read := srv.readingPolicy(t.Policy)
 	found, err := srv.wanted(srv.checker, t, s)
 	read()
 	if s.release != nil && srv.releaseSees(t, s, found, err, requested) {

@@ -18,6 +18,7 @@ type fileWatch struct {
 	watcher *watch.Watcher // nil if files are not watched
 	watched []string       // the files, also if they are not watched; nil before the start
 	changed chan struct{}  // sent to by the watcher; holds one
+	reading bool           // from readingAll until what it returned is called
 }
 
 // watch watches the files that the configuration consists of. If fresh, the watcher's options
@@ -53,13 +54,27 @@ func (srv *server) checkAgain() {
 	notice(srv.changed)
 }
 
-// reading is called before these files are read, and what it returns afterwards: the watcher then reports
-// one that differs from what was read, also if it is again as the watcher knew it.
-func (srv *server) reading(paths []string) (read func()) {
+// readingAll must be called before all watched files are read, and the function that it returns
+// afterwards. The watcher then reports a file that differs from what was read, even if it is again as the
+// watcher knew it.
+func (srv *server) readingAll() (read func()) {
 	if srv.watcher == nil {
 		return func() {}
 	}
-	return srv.watcher.Reading(paths)
+	noted := srv.watcher.Reading(srv.watched)
+	srv.reading = true
+	return func() {
+		srv.reading = false
+		noted()
+	}
+}
+
+// readingPolicy is readingAll for the files of one policy. While all are read, it does nothing.
+func (srv *server) readingPolicy(policy string) (read func()) {
+	if srv.watcher == nil || srv.reading {
+		return func() {}
+	}
+	return srv.watcher.Reading(policyFiles(srv.config, policy))
 }
 
 // watchBases watches other files if other ones are read now: what tables extend can change with every

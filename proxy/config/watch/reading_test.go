@@ -2,6 +2,7 @@ package watch
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -37,6 +38,41 @@ func TestReading(t *testing.T) {
 			reading()()
 			write(t, path, "0")
 		}, true},
+		"what was there for a moment": {func(t *testing.T, path string, reading func() func()) {
+			remove(t, path)
+			reading()()
+			backdate(t, filepath.Dir(path))
+			done := reading()
+			write(t, path, "1")
+			remove(t, path)
+			done()
+		}, true},
+		"what was moved aside": {func(t *testing.T, path string, reading func() func()) {
+			done := reading()
+			rename(t, path, path+".aside")
+			write(t, path, "1")
+			rename(t, path+".aside", path)
+			done()
+		}, true},
+		"what a link led to": {func(t *testing.T, path string, reading func() func()) {
+			rename(t, path, path+".before")
+			write(t, path+".after", "1")
+			link(t, path+".before", path)
+			reading()()
+			backdate(t, filepath.Dir(path))
+			done := reading()
+			link(t, path+".after", path)
+			link(t, path+".before", path)
+			done()
+		}, true},
+		"what another one read": {func(t *testing.T, path string, reading func() func()) {
+			done := reading()
+			rename(t, path, path+".aside")
+			write(t, path, "1")
+			reading()()
+			rename(t, path+".aside", path)
+			done()
+		}, true},
 		"the same again": {func(t *testing.T, path string, reading func() func()) {
 			reading()()
 			write(t, path, "0")
@@ -47,10 +83,8 @@ func TestReading(t *testing.T) {
 			o := byEvents
 			o.Debounce = time.Hour
 			s := watchFile(t, plainFile(t, t.TempDir()), o, fsnotify.NewWatcher)
-			// Times of files are coarse: without this, what is saved at once may look as it did.
-			if err := os.Chtimes(s.path, time.Time{}, time.Unix(1e9, 0)); err != nil {
-				t.Fatal(err)
-			}
+			backdate(t, s.path)
+			backdate(t, filepath.Dir(s.path))
 			c.save(t, s.path, func() func() { return s.Reading([]string{s.path}) })
 			if !c.changed {
 				write(t, s.last, "1")
@@ -60,5 +94,14 @@ func TestReading(t *testing.T) {
 				t.Errorf("got a call for %q; that the file changed is %t", got, c.changed)
 			}
 		})
+	}
+}
+
+// backdate makes a file or a directory old. Times are coarse: without this, one that is changed at once
+// may look as it did.
+func backdate(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Chtimes(path, time.Time{}, time.Unix(1e9, 0)); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -42,7 +42,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Watcher compares the content of files with their content before. An event of the
+// A Watcher compares the content of files with their content before, or with what Reading has seen. An event of the
 // kernel only starts a comparison: it may stand for any change. Some changes, as on bind
 // mounts and network file systems, cause no event; a poll finds those.
 type Watcher struct {
@@ -116,34 +116,6 @@ func (w *Watcher) Set(paths []string) {
 	w.known = known
 	w.mu.Unlock()
 	signal(w.reset)
-}
-
-// Reading is called before the caller reads files, and read afterwards. The next comparison is then
-// with what was read. A file that was written meanwhile counts as changed, whatever it contains: what
-// was read of it may be gone. Paths that are not watched are ignored.
-func (w *Watcher) Reading(paths []string) (read func()) {
-	known, before := w.snapshots(), make(map[string]snapshot, len(paths))
-	for _, path := range paths {
-		before[path] = known[path].again(path)
-	}
-	return func() {
-		written := false
-		for path, was := range before {
-			if now := was.again(path); !now.equal(was) {
-				before[path], written = snapshot{content: content{fault: "written while it was read"}}, true
-			}
-		}
-		w.mu.Lock()
-		for path, now := range before {
-			if _, ok := w.known[path]; ok {
-				w.known[path] = now
-			}
-		}
-		w.mu.Unlock()
-		if written {
-			w.Check() // the comparison after the last event may be over
-		}
-	}
 }
 
 // Check makes the watcher compare its files now.
@@ -270,12 +242,7 @@ func (w *Watcher) watchDirectories() {
 
 // paths returns the watched files, sorted.
 func (w *Watcher) paths() []string {
-	return slices.Sorted(maps.Keys(w.snapshots()))
-}
-
-// snapshots returns a copy of what is known of the files.
-func (w *Watcher) snapshots() map[string]snapshot {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return maps.Clone(w.known)
+	return slices.Sorted(maps.Keys(w.known))
 }
