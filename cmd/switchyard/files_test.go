@@ -7,6 +7,7 @@ import (
 	"testing"
 )
 
+// savedTable returns a table that does action with chats and answers status requests.
 func savedTable(action string) string {
 	return fmt.Sprintf("[route]\nCID_MSG_DATA = %q\nCID_BUDDY_LIST_USERS_STATUS_REQUEST = \"handle users-status-request\"\n", action)
 }
@@ -27,7 +28,5 @@ func mkdir(t *testing.T, path string) {
 
 func save(t testing.TB, dir, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, filepath.Join(dir, name), text)
 }

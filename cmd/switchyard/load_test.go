@@ -230,11 +230,3 @@ func BenchmarkEndToEnd(b *testing.B) {
 	reading.Wait()
 	b.ReportMetric(float64(b.N*batch*receivers)/b.Elapsed().Seconds()/1e6, "Mdeliveries/s")
 }
-
-// configured starts switchyard with that configuration in dir. Its first listener gets a free
-// port.
-func configured(t testing.TB, dir, configuration string, args ...string) *process {
-	t.Helper()
-	write(t, filepath.Join(dir, "config.toml"), configuration)
-	return start(t, dir, append(args, "--set", "listener.0.address=127.0.0.1:0", "--set", "reload.debounce=20ms")...)
-}

@@ -90,10 +90,3 @@ func (c peer) settle() {
 	c.say(pdutest.StatusRequest(7, 1, nil))
 	c.expect(pdutest.StatusResponse(7, 1, nil))
 }
-
-// at sets p's address to that of the listener whose log line has all the words.
-func (p *process) at(words ...string) *process {
-	p.t.Helper()
-	p.address = p.expect(append(words, `"msg":"listening"`)...)["address"].(string)
-	return p
-}

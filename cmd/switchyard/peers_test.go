@@ -27,7 +27,7 @@ func TestPeers(t *testing.T) {
 		return stdout + stderr
 	}
 	text := ask(exitStopped, "peers", "--sort", "lag")
-	if rows := strings.Split(strings.TrimSpace(text), "\n"); len(rows) != 3 || !strings.HasPrefix(rows[0], "TENANT   SESSION  PEER") || !strings.Contains(rows[1], "default  1        127.0.0.1:") {
+	if rows := strings.Split(strings.TrimSpace(text), "\n"); len(rows) != 3 || !strings.HasPrefix(rows[0], "TENANT   SESSION  PEER") || !strings.Contains(text, "\ndefault  1        127.0.0.1:") {
 		t.Errorf("got\n%s", text)
 	}
 	if text := ask(exitStopped, "peers", "--limit", "1"); !strings.Contains(text, "1 more; --limit prints them") {

@@ -5,8 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"testing"
 
@@ -179,9 +177,4 @@ func TestBuildRefusedModule(t *testing.T) {
 	if names, err := filepath.Glob(".*"); err != nil || len(names) > 0 {
 		t.Errorf("left behind: %q, %v", names, err)
 	}
-}
-
-func underRaceDetector() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }

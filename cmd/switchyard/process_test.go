@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -47,7 +48,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GOGC", "400"); err != nil {
 		panic(err)
 	}
-	// Most quick tests wait for servers and timers, not for a core. Those with the tag full start
+	// Many tests wait for servers and timers, not for a core. Those with the tag full start
 	// several servers each, which keep the cores busy.
 	each := 4
 	if full {
@@ -279,4 +280,25 @@ func (p *process) exit() int {
 	p.mu.Unlock()
 	p.cmd.Wait()
 	return p.cmd.ProcessState.ExitCode()
+}
+
+// configured starts switchyard with that configuration in dir. Its first listener gets a free
+// port.
+func configured(t testing.TB, dir, configuration string, args ...string) *process {
+	t.Helper()
+	write(t, filepath.Join(dir, "config.toml"), configuration)
+	return start(t, dir, append(args, "--set", "listener.0.address=127.0.0.1:0", "--set", "reload.debounce=20ms")...)
+}
+
+// underRaceDetector reports whether this is a run of go test -race.
+func underRaceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// at sets p's address to that of the listener whose log line has all the words.
+func (p *process) at(words ...string) *process {
+	p.t.Helper()
+	p.address = p.expect(append(words, `"msg":"listening"`)...)["address"].(string)
+	return p
 }

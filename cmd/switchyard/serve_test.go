@@ -122,7 +122,7 @@ func TestRefusalEndsUnseen(t *testing.T) {
 	write(t, path, sound)
 	p := start(t, dir, "--set", "reload.debounce=1s")
 	write(t, path, "[peer]\ntimeout = \"soon\"\n")
-	for range 2 { // the second time, nothing else makes the server read it again
+	for range 2 { // after the second refusal, nothing else is pending that would read the file again
 		from := p.logged()
 		p.signal(syscall.SIGHUP)
 		p.expectFrom(from, refused)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,7 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"switchyard/pdu"
 	"switchyard/pdu/pdutest"
@@ -155,8 +155,15 @@ func (r *released) metrics() string {
 func (r *released) receipt(release int) history.Predicate {
 	r.Helper()
 	r.status()
+	var out, errs bytes.Buffer
+	args := []string{"policy", "receipt", fmt.Sprint(release), "--json", "--config", filepath.Join(r.dir, "config.toml")}
+	eventually(r.T, func() bool { // operators see the end of a release a moment after the log has it
+		out.Reset()
+		errs.Reset()
+		return run(args, []string{"XDG_CACHE_HOME=" + r.dir}, &out, &errs) == exitStopped
+	}, errs.String)
 	var s history.Statement
-	if err := json.Unmarshal([]byte(r.command(0, "receipt", fmt.Sprint(release), "--json")), &s); err != nil {
+	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
 		r.Fatal(err)
 	}
 	return s.Predicate
@@ -353,15 +360,4 @@ func TestClosingRelease(t *testing.T) {
 		t.Errorf("%d sessions were closed", n)
 	}
 	r.wantInForce("broadcast-all", "rolled-back", "close")
-}
-
-// next reads one PDU.
-func (c peer) next() []byte {
-	c.t.Helper()
-	c.SetReadDeadline(time.Now().Add(patience))
-	p, err := readSaid(c)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return p
 }

@@ -4,11 +4,8 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -179,14 +176,5 @@ func converse(a, b net.Conn) (end func() (int, error)) {
 		close(stop)
 		err := <-done
 		return n, err
-	}
-}
-
-// expectEnd fails the test unless the connection closes without a PDU.
-func expectEnd(t testing.TB, conn net.Conn) {
-	t.Helper()
-	conn.SetReadDeadline(time.Now().Add(patience))
-	if got, err := readSaid(conn); err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("got %d bytes, %.40x, %v; want the connection closed", len(got), got, err)
 	}
 }

@@ -124,7 +124,7 @@ func answering(code []byte) []byte {
 	return binary.AppendSection(m, binary.SectionCode, binary.AppendVector(nil, []byte{2, 0, 0x0b}, binary.AppendSized(nil, classify)))
 }
 
-// Code for modules: an instruction, constants, and the parts of a function together.
+// These return code of modules: an instruction, a constant of each width, and several parts as one.
 func wasmOp(b ...byte) []byte        { return b }
 func wasmI32(v int64) []byte         { return binary.AppendS([]byte{0x41}, v) }
 func wasmI64(v int64) []byte         { return binary.AppendS([]byte{0x42}, v) }

@@ -10,7 +10,7 @@ import (
 	"switchyard/policy"
 )
 
-// TestHostileInspect calls them, compiled and interpreted.
+// TestHostileInspect calls each hostile guest, compiled and interpreted.
 func TestHostileInspect(t *testing.T) {
 	for _, kind := range []string{Compiler, Interpreter} {
 		t.Run(kind, func(t *testing.T) {

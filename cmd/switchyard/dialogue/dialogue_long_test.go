@@ -2,9 +2,7 @@
 
 package dialogue
 
-import (
-	"testing"
-)
+import "testing"
 
 // Where a script settles by silence, nothing is sent but what the script says.
 func TestSettleQuietly(t *testing.T) {

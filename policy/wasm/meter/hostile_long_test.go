@@ -2,9 +2,7 @@
 
 package meter
 
-import (
-	"testing"
-)
+import "testing"
 
 func TestHostileGuestsStop(t *testing.T) {
 	for name, h := range hostile {

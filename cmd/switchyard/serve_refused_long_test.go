@@ -73,8 +73,8 @@ func TestBadReloadsChangeNothing(t *testing.T) {
 }
 
 // Policies that fail at every PDU disturb no peer: the verdict by ids applies, whatever the guest
-// does, and each failure is counted and logged. The quick tests take one policy for each kind of
-// fault; the tests of policy/wasm call all of them.
+// does, and each failure is counted and logged. Without the tag full, one policy is taken for
+// each kind of fault; the tests of policy/wasm call all of them.
 func TestHostilePolicies(t *testing.T) {
 	t.Parallel()
 	policies := map[string]string{
