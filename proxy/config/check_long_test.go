@@ -23,7 +23,7 @@ func TestManyFaults(t *testing.T) {
 	listener := listenerWith(`address = "[::1]:1"`, `tenant = "t0"`, `tenants = [`+names.String()+`]`)
 	for source, faults := range map[string]int{
 		strings.Replace(listener, `"t0"`, `""`, 1) + claims.String(): tenants - 1, // each with the first
-		unknown.String():            misspelt + 1, // there is no tenant default
+		unknown.String():            misspelt + 1, // and one for the missing tenant default
 		listener + unknown.String(): misspelt + tenants + 1,
 	} {
 		_, err := loadSource(source)

@@ -54,9 +54,9 @@ func (srv *server) checkAgain() {
 	notice(srv.changed)
 }
 
-// readingAll must be called before all watched files are read, and the function that it returns
-// afterwards. The watcher then reports a file that differs from what was read, even if it is again as the
-// watcher knew it.
+// readingAll prepares the watcher for a caller that reads all watched files. The caller calls read when it
+// has read them. The watcher then reports a file that differs from what the caller read, even if the file
+// equals what the watcher has compared it with before.
 func (srv *server) readingAll() (read func()) {
 	if srv.watcher == nil {
 		return func() {}
@@ -69,7 +69,7 @@ func (srv *server) readingAll() (read func()) {
 	}
 }
 
-// readingPolicy is readingAll for the files of one policy. While all are read, it does nothing.
+// readingPolicy does the same for the files of one policy. Between readingAll and read it does nothing.
 func (srv *server) readingPolicy(policy string) (read func()) {
 	if srv.watcher == nil || srv.reading {
 		return func() {}

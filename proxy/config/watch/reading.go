@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// A reading is what a file was when somebody began to read it.
+// A reading describes a file at the time when a caller of Reading began to read it.
 type reading struct {
-	known  content // what the watcher compared it with
-	before snapshot
-	place  string
+	known  content  // with which the watcher compares the file
+	before snapshot // of the file itself
+	place  string   // see placeOf
 }
 
-// Reading must be called before somebody reads files, and the function read afterwards. The next
-// comparison is then with what was read. A file that was written, replaced or moved meanwhile counts
-// as changed, whatever it contains: what was read of it may be gone. Paths that are not watched are
-// ignored.
+// Reading prepares the watcher for a caller that reads the files at paths. The caller calls read when it
+// has read them. The watcher then compares the files with what the caller read. It reports a file that
+// was written, replaced or moved before the call of read, whatever the file contains: the caller may
+// have read a content that is gone. Reading ignores paths that the watcher does not watch.
 func (w *Watcher) Reading(paths []string) (read func()) {
 	readings := make(map[string]reading, len(paths))
 	for _, path := range paths {
@@ -31,7 +31,7 @@ func (w *Watcher) Reading(paths []string) (read func()) {
 				now, moved = snapshot{content: content{fault: "changed while it was read"}}, true
 			}
 			w.mu.Lock()
-			// Another comparison or reading that ended meanwhile knows more.
+			// If it differs, another comparison or reading has ended meanwhile and knows more.
 			if known, ok := w.known[path]; ok && known.content == r.known {
 				w.known[path] = now
 			}
@@ -50,8 +50,8 @@ func (w *Watcher) knownOf(path string) snapshot {
 	return w.known[path]
 }
 
-// placeOf describes the directories through which a file is reached. It changes when a name in one of
-// them is renamed, made or removed, also if the path leads to the same file in the end.
+// placeOf describes the directories on the way to a file. The description changes when a program renames,
+// makes or removes a name in one of them, even if the path leads to the same file again.
 func placeOf(path string) string {
 	var place strings.Builder
 	for _, dir := range directories(path) {

@@ -10,8 +10,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Somebody else reads the file, and the next comparison is with what it read. Nothing is compared before
-// Check.
+// The watcher compares a file with what its reader read. It compares nothing before the test calls Check.
 func TestReading(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
