@@ -40,6 +40,7 @@ const errorBytes = 2 << 10
 type instance struct {
 	module api.Module
 	memory api.Memory
+	linear linearMemory // behind memory, nil if the guest has none
 	limits Limits
 	groups []policy.Group     // that the guest names
 	rates  *policy.RateLimits // the policy's
@@ -61,9 +62,9 @@ var instanceConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions().
 
 // instantiate makes an instance and runs its start function and _initialize. After any
 // failure it frees everything: this package maps the memory (newMemory), and wazero frees it
-// only when closing a module that it has returned.
-func (p *Policy) instantiate() (in *instance, err error) {
-	var memory experimental.LinearMemory
+// only when closing a module that it has returned. The instance gets memory, which another
+// instance of this policy had, or a new one if that is nil.
+func (p *Policy) instantiate(memory linearMemory) (in *instance, err error) {
 	var noMemory error // why the system gave none
 	defer func() {
 		if err != nil && noMemory != nil {
@@ -76,7 +77,9 @@ func (p *Policy) instantiate() (in *instance, err error) {
 	defer recovered(&err)
 	ctx := experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(
 		func(_, most uint64) experimental.LinearMemory {
-			memory, noMemory = newMemory(most)
+			if memory == nil {
+				memory, noMemory = newMemory(most)
+			}
 			return memory
 		}))
 	m, err := p.runtime.InstantiateModule(ctx, p.compiled, instanceConfig)
@@ -86,6 +89,7 @@ func (p *Policy) instantiate() (in *instance, err error) {
 	in = &instance{
 		module:      m,
 		memory:      m.ExportedMemory(abi.Memory),
+		linear:      memory,
 		limits:      p.limits,
 		groups:      p.groups,
 		rates:       &p.rates,

@@ -265,7 +265,7 @@ func (l *loader) instantiate(ctx context.Context) (err error) {
 		return err
 	}
 	before := l.computed()
-	l.first, err = p.instantiate()
+	l.first, err = p.instantiate(nil)
 	p.restart = l.computed() - before
 	return err
 }

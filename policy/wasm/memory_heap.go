@@ -2,8 +2,6 @@
 
 package wasm
 
-import "github.com/tetratelabs/wazero/experimental"
-
 // A heapMemory is a guest's linear memory on systems without mmap. It doubles when it
 // grows, so that all growing together copies each byte at most twice.
 type heapMemory struct {
@@ -11,7 +9,7 @@ type heapMemory struct {
 	most  uint64
 }
 
-func newMemory(most uint64) (experimental.LinearMemory, error) { return &heapMemory{most: most}, nil }
+func newMemory(most uint64) (linearMemory, error) { return &heapMemory{most: most}, nil }
 
 // Reallocate returns size bytes that begin with the present ones, or nil if size exceeds
 // the limit.
@@ -26,6 +24,14 @@ func (m *heapMemory) Reallocate(size uint64) []byte {
 	}
 	m.bytes = m.bytes[:size]
 	return m.bytes
+}
+
+// reuse clears what the guest may have written to.
+func (m *heapMemory) reuse() linearMemory {
+	clear(m.bytes)
+	next := &heapMemory{bytes: m.bytes[:0], most: m.most}
+	m.bytes = nil
+	return next
 }
 
 // Free leaves the memory to the garbage collector.

@@ -133,7 +133,7 @@ func (s *slot) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict,
 		return byIDs, nil
 	}
 	if s.in == nil {
-		if err := s.policy.fill(s); err != nil {
+		if err := s.policy.fill(s, nil); err != nil {
 			return 0, err
 		}
 	}
@@ -223,7 +223,7 @@ func (p *Policy) claim(hint uint64) (*slot, error) {
 			return s, nil
 		}
 		if s := p.take(hint, empty); s != nil {
-			if err := p.fill(s); err != nil {
+			if err := p.fill(s, nil); err != nil {
 				s.Release()
 				return nil, err
 			}
@@ -249,9 +249,10 @@ func (p *Policy) take(hint uint64, state uint32) *slot {
 	return nil
 }
 
-// fill makes an instance for a slot that is the caller's and has none.
-func (p *Policy) fill(s *slot) error {
-	in, err := p.instantiate()
+// fill makes an instance for a slot that is the caller's and has none. For memory see
+// instantiate.
+func (p *Policy) fill(s *slot, memory linearMemory) error {
+	in, err := p.instantiate(memory)
 	if err == nil {
 		if err = in.prepare(p); err != nil {
 			in.close()

@@ -166,16 +166,18 @@ func (p *Policy) remake(s *slot) {
 	p.replacements.making.Store(false)
 }
 
-// replace closes the slot's instance, if it has one, and makes another. If that fails, the
-// slot stays empty, and the next batch that takes it tries again.
+// replace closes the slot's instance, if it has one, and makes another with its memory. If that
+// fails, the slot stays empty, and the next batch that takes it tries again.
 func (p *Policy) replace(s *slot) {
 	computed, stop := p.clock()
 	defer stop()
+	var memory linearMemory
 	if s.in != nil {
+		memory = s.in.linear.reuse()
 		s.in.close()
 		s.in = nil
 	}
-	_ = p.fill(s)
+	_ = p.fill(s, memory)
 	p.pay(computed())
 }
 

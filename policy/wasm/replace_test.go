@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +70,43 @@ func TestGrownInstanceIsReplaced(t *testing.T) {
 	}
 	if n := g.instances(); n != 2 {
 		t.Errorf("%d instances, want one in use and one ready", n)
+	}
+}
+
+// TestReplacedMemoryIsCleared leaves nothing in the memory that the next instance gets.
+func TestReplacedMemoryIsCleared(t *testing.T) {
+	g := newGrower(t, 0)
+	fresh, err := g.p.instantiate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fresh.close()
+	want, _ := fresh.memory.Read(0, fresh.memory.Size())
+	g.batch(20, 1)
+	g.wait() // a spare was made, so slot 0 is replaced beside the next batch
+	old := g.p.slots[0].in
+	g.batch(42, 1)
+	written, _ := old.memory.Read(0, old.memory.Size())
+	if len(written) != (meter.FarPages-1)<<16 {
+		t.Fatalf("the instance has %d bytes, want it a page below its mark", len(written))
+	}
+	for i := range written {
+		written[i] = 0xff
+	}
+	g.batch(1, 1)
+	g.wait()
+	in := g.p.slots[0].in
+	got, _ := in.memory.Read(0, in.memory.Size())
+	if in == old || &got[0] != &written[0] {
+		t.Fatal("the instance was not replaced by one with its memory")
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("the next instance does not begin with the memory of a fresh one")
+	}
+	in.memory.Grow(meter.FarPages + 10 - in.memory.Size()>>16)
+	grown, _ := in.memory.Read(uint32(len(want)), in.memory.Size()-uint32(len(want)))
+	if i := bytes.IndexFunc(grown, func(r rune) bool { return r != 0 }); i >= 0 {
+		t.Errorf("the memory to which it grows is not zero: byte %d", len(want)+i)
 	}
 }
 

@@ -31,7 +31,7 @@ func (t *replica) start() (err error) {
 		t.in.close()
 		t.in = nil
 	}
-	in, err := t.policy.instantiate()
+	in, err := t.policy.instantiate(nil)
 	if err != nil {
 		return err
 	}

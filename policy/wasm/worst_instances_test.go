@@ -116,7 +116,7 @@ func TestWorstInstances(t *testing.T) {
 			best := time.Hour
 			for n := 0; n < measurements && best > worstStart; n++ {
 				read, stop := e.clock()
-				in, err := p.instantiate()
+				in, err := p.instantiate(nil)
 				took := read()
 				stop()
 				if err != nil {

@@ -344,7 +344,7 @@ func TestWorstStarts(t *testing.T) {
 			best := time.Hour
 			for n := 0; n < measurements && best > worstStart; n++ {
 				read, stop := e.clock()
-				_, err := p.instantiate()
+				_, err := p.instantiate(nil)
 				took := read()
 				stop()
 				wantFault(t, err, policy.FaultFuel, "_initialize")
