@@ -1,3 +1,5 @@
+//go:build full || race
+
 package pdutest_test
 
 import (

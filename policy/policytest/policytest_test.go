@@ -1,3 +1,5 @@
+//go:build full || race
+
 package policytest_test
 
 import (

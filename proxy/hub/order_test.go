@@ -15,8 +15,10 @@ const firstHubs = 3
 // append what was said in pieces and read the log when they like; some are killed, some enter, and some are
 // declared gone and enter again. Each peer receives, byte for byte, what a lone hub would have sent it.
 // The user tables are equal, and each hub's counts add up.
-func TestSharedTenantIsAsOneHub(t *testing.T) {
-	for seed := range uint64(20) {
+func TestSharedTenantIsAsOneHub(t *testing.T) { sharedTenants(t, 4) }
+
+func sharedTenants(t *testing.T, seeds uint64) {
+	for seed := range seeds {
 		s := newSharing(t, rand.New(rand.NewPCG(seed, 21)), firstHubs)
 		for range 800 {
 			s.step(seed%3 > 0)

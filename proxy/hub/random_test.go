@@ -16,7 +16,7 @@ import (
 // Random peers send PDUs of random kinds and sizes, read parts of random sizes, join and
 // leave. Every peer gets exactly what a simple model expects, no chunk is leaked, and
 // the copies that are counted are those of the model and those that peers have read.
-func TestRandomTraffic(t *testing.T) { randomTraffics(t, 10) }
+func TestRandomTraffic(t *testing.T) { randomTraffics(t, 3) }
 
 func randomTraffics(t *testing.T, seeds uint64) {
 	for seed := range seeds {

@@ -46,10 +46,3 @@ func TestEnginesAgree(t *testing.T) {
 		t.Errorf("only %d calls of %d modules were compared", compared, generatedModules)
 	}
 }
-
-func FuzzEngines(f *testing.F) {
-	for seed := range uint64(20) {
-		f.Add(2000 + seed)
-	}
-	f.Fuzz(func(t *testing.T, seed uint64) { sameOnEngines(t, mustRewrite(t, generate(seed), modest)) })
-}

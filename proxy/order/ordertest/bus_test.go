@@ -1,3 +1,5 @@
+//go:build full || race
+
 package ordertest_test
 
 import (
