@@ -29,8 +29,8 @@ func (tr *numberedTraffic) during(name string, fault func()) account {
 	return a
 }
 
-// Each server of the bus is killed, and stands still: one that leads, and others. Nothing is lost,
-// doubled or reordered, and no hub is declared gone. Hubs that stay members apply the same records.
+// Each server of the bus is killed, and stands still: one that leads, and others. For peers, nothing is
+// lost, doubled or reordered, and no hub is declared gone. Hubs that stay members apply the same records.
 func TestFaultsOfBusServers(t *testing.T) {
 	t.Parallel()
 	bus := bustest.Start(t, 3)
@@ -63,11 +63,14 @@ func TestFaultsOfBusServers(t *testing.T) {
 		bus.AwaitReplicas(js, stream)
 	}
 	after := f.atOnePosition()
-	// If the bus loses a record that it had acknowledged, hubs enter again, and do not count what they
-	// skipped.
+	// If the bus loses a record that it had acknowledged, hubs enter again. They do not count the records
+	// that they skip, so their counts differ.
 	stayed := true
 	for i := range after {
 		stayed = stayed && maps.Equal(after[i].Entered, before[i].Entered)
+	}
+	if !stayed {
+		t.Log("hubs entered again, so what they applied is not compared")
 	}
 	for i := range after {
 		for hub := range after[i].Applied {

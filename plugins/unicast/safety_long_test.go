@@ -11,7 +11,7 @@ import (
 	"switchyard/policy/table"
 )
 
-// The tests of safety_test.go find a wrong policy. The last row shows why kicks are broadcast.
+// A backend (backend_test.go) finds a wrong policy. The last row shows why kicks are broadcast.
 func TestWrongPoliciesAreFound(t *testing.T) {
 	for _, c := range []struct {
 		name, command, verdict string

@@ -29,6 +29,7 @@ func TestLargestTable(t *testing.T) {
 	agree(t, table, []uint32{0xffff})
 }
 
+// Random tables decide as their modules do.
 func TestRandomTables(t *testing.T) {
 	for seed := range 5 {
 		random := rand.New(rand.NewPCG(uint64(seed), 1))

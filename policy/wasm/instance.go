@@ -40,7 +40,7 @@ const errorBytes = 2 << 10
 type instance struct {
 	module api.Module
 	memory api.Memory
-	linear linearMemory // behind memory, nil if the guest has none
+	linear linearMemory // what holds the bytes of memory; nil if the guest has no memory
 	limits Limits
 	groups []policy.Group     // that the guest names
 	rates  *policy.RateLimits // the policy's
@@ -62,8 +62,8 @@ var instanceConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions().
 
 // instantiate makes an instance and runs its start function and _initialize. After any
 // failure it frees everything: this package maps the memory (newMemory), and wazero frees it
-// only when closing a module that it has returned. The instance gets memory, which another
-// instance of this policy had, or a new one if that is nil.
+// only when closing a module that it has returned. The memory is that of an earlier instance of
+// this policy; if it is nil, instantiate makes a new one.
 func (p *Policy) instantiate(memory linearMemory) (in *instance, err error) {
 	var noMemory error // why the system gave none
 	defer func() {
@@ -312,7 +312,7 @@ func (in *instance) budget(fuel uint64) {
 	in.module.ExportedGlobal(meter.BudgetExport).(api.MutableGlobal).Set(fuel)
 }
 
-// close ends the instance and frees its memory.
+// close ends the instance and frees its memory, unless reuse has taken it.
 func (in *instance) close() {
 	_ = in.module.Close(context.Background())
 }

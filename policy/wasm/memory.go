@@ -6,7 +6,8 @@ import "github.com/tetratelabs/wazero/experimental"
 type linearMemory interface {
 	experimental.LinearMemory
 
-	// reuse takes the memory from its instance, which must not be called any more but may be
-	// closed, and returns it for another instance of the same policy, with all bytes zero.
+	// reuse clears the memory and returns it for another instance of the same policy. The
+	// receiver is empty then: its Free does nothing. The instance that had the memory must not
+	// be called any more; it can be closed.
 	reuse() linearMemory
 }

@@ -249,7 +249,7 @@ func (p *Policy) take(hint uint64, state uint32) *slot {
 	return nil
 }
 
-// fill makes an instance for a slot that is the caller's and has none. For memory see
+// fill makes an instance for a slot that is the caller's and has none. It passes memory to
 // instantiate.
 func (p *Policy) fill(s *slot, memory linearMemory) error {
 	in, err := p.instantiate(memory)

@@ -77,5 +77,3 @@ func TestAnnouncingAgainTakesNoRoom(t *testing.T) {
 		t.Errorf("%d PDUs were dropped though there was room", n)
 	}
 }
-
-func TestSharedTenantOfManySeeds(t *testing.T) { sharedTenants(t, 20) }

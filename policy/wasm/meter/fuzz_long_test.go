@@ -8,7 +8,7 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// A module and what is made of it do the same.
+// A rewritten module does what the original does.
 func FuzzRewrite(f *testing.F) {
 	for _, h := range hostile {
 		if b := h.guest.assemble(); len(b) < 4096 {

@@ -1,0 +1,11 @@
+//go:build full || race
+
+package hub_test
+
+import "testing"
+
+// The race detector runs these; TestRandomTrafficOfManySeeds would take it minutes.
+
+func TestRandomTrafficOfSomeSeeds(t *testing.T) { randomTraffics(t, 10) }
+
+func TestSharedTenantOfManySeeds(t *testing.T) { sharedTenants(t, 20) }
