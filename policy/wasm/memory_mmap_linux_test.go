@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -103,5 +104,30 @@ func TestLargeMemoryIsTouchedBefore(t *testing.T) {
 		if faults := after.Minflt - before.Minflt; faults > most {
 			t.Errorf("%s: %d page faults in a decision, want at most %d", name, faults, most)
 		}
+	}
+}
+
+// The next instance does not keep the pages of one that has grown much.
+func TestLargeMemoryIsGivenBack(t *testing.T) {
+	g := newGrower(t, 0)
+	g.batch(20, 0) // a guest that grows in its first decisions is not replaced for that
+	before := g.p.slots[0].in
+	g.batch(1, 200)
+	g.wait()
+	after := g.p.slots[0].in
+	if after == before {
+		t.Fatal("the instance was not replaced")
+	}
+	memory := after.linear.(*mapping).bytes
+	resident := make([]byte, len(memory)/os.Getpagesize())
+	if _, _, code := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&memory[0])), uintptr(len(memory)), uintptr(unsafe.Pointer(&resident[0]))); code != 0 {
+		t.Fatal(code)
+	}
+	n := 0
+	for _, state := range resident {
+		n += int(state & 1)
+	}
+	if most := untouched / os.Getpagesize(); n > most {
+		t.Errorf("%d pages of the next instance's memory are resident, want at most %d", n, most)
 	}
 }

@@ -166,14 +166,21 @@ func (p *Policy) remake(s *slot) {
 	p.replacements.making.Store(false)
 }
 
-// replace closes the slot's instance, if it has one, and makes another with its memory. If that
-// fails, the slot stays empty, and the next batch that takes it tries again.
+// mostReused is the size in bytes up to which a memory passes to the next instance: 8 MiB, as an
+// instance that is replaced at 4 MiB has grown a little beyond. The system gets larger memories
+// back, so that a policy does not keep what one decision needed.
+const mostReused = 2 * meter.FarPages << 16
+
+// replace closes the slot's instance, if it has one, and makes another, with its memory unless
+// that is large. If that fails, the slot stays empty, and the next batch that takes it tries again.
 func (p *Policy) replace(s *slot) {
 	computed, stop := p.clock()
 	defer stop()
 	var memory linearMemory
 	if s.in != nil {
-		memory = s.in.linear.reuse()
+		if s.in.growth.size <= mostReused {
+			memory = s.in.linear.reuse()
+		}
 		s.in.close()
 		s.in = nil
 	}
