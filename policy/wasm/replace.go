@@ -178,7 +178,7 @@ func (p *Policy) replace(s *slot) {
 	defer stop()
 	var memory linearMemory
 	if s.in != nil {
-		if s.in.growth.size <= mostReused {
+		if s.in.memory.Size() <= mostReused {
 			memory = s.in.linear.reuse()
 		}
 		s.in.close()
