@@ -127,10 +127,14 @@ func (p *Policy) Reserve(session uint64) (policy.Reserved, error) {
 
 // Inspect implements policy.Reserved. After a fault the next call uses a fresh instance, which
 // this goroutine makes. That can take as long as LoadFuel allows, so package policy counts it
-// against the circuit breaker.
+// against the circuit breaker. An instance that reaches its mark within the caller's batch is
+// replaced here, too, as later decisions of the batch would cost more fuel.
 func (s *slot) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict, error) {
 	if !byIDs.Inspected() {
 		return byIDs, nil
+	}
+	if s.in != nil && s.in.growth.atMark() && s.policy.mayMake() {
+		s.policy.replace(s)
 	}
 	if s.in == nil {
 		if err := s.policy.fill(s, nil); err != nil {

@@ -11,15 +11,16 @@ import (
 
 // The memory of a guest that does not collect its garbage grows from decision to decision.
 // When it has more than FarPages, loads cost more fuel than its decisions may have left; when
-// it is full, the guest traps. So an instance that has grown to its mark is replaced between
-// two batches, and the next batch finds another one ready:
+// it is full, the guest traps. So an instance that has grown to its mark is replaced when its
+// batch ends, and the next batch finds another one ready:
 //
 //	memory of slot 0   40 ── 44 ── 56 ── 64 pages, the mark
 //	slot 0             busy, idle, busy … │ replaced ───────▶ idle, 40 pages
 //	slot 1             empty │ filled ──▶ idle ─▶ busy, idle, busy …
 //
 // One goroutine of the policy makes instances, one at a time. If that takes more than half of
-// a core, it pauses, and instances continue to grow meanwhile.
+// a core, it pauses, and instances continue to grow meanwhile. If an instance reaches its mark
+// before the last PDU of a batch, the batch waits for another (slot.Inspect).
 //
 // What Release does with an instance whose memory has grown:
 //
@@ -40,6 +41,9 @@ type growth struct {
 	calls int    // number of calls since the instance was made
 	due   bool   // Release must handle the growth
 }
+
+// atMark reports whether the instance must be replaced.
+func (g *growth) atMark() bool { return g.due && g.size >= g.mark }
 
 // worthwhile is how many calls an instance must have answered before it passed its mark. One
 // that passes it sooner needs that much memory, and so would its successor.

@@ -65,8 +65,8 @@ func TestGrownInstanceIsReplaced(t *testing.T) {
 		most = max(most, g.batch(10, 1))
 		g.wait()
 	}
-	if most < meter.FarPages || most >= meter.FarPages+10 {
-		t.Errorf("instances grew to %d pages, want the first batch that passes %d to be their last", most, meter.FarPages)
+	if most != meter.FarPages {
+		t.Errorf("instances grew to %d pages, want them to be replaced at %d", most, meter.FarPages)
 	}
 	if n := g.instances(); n != 2 {
 		t.Errorf("%d instances, want one in use and one ready", n)
@@ -133,7 +133,7 @@ func TestReplacedOffTheDataPath(t *testing.T) {
 	}
 	defer g.wait()
 	defer close(held)
-	g.batch(45, 1) // the instance is replaced now, which does not end
+	g.batch(43, 1) // its last question brings the instance to its mark; replacing it does not end
 	if after := g.batch(1, 1); after != 2 {
 		t.Errorf("the next batch met an instance of %d pages, want a fresh one", after)
 	}
@@ -145,9 +145,18 @@ func TestNoneIsReady(t *testing.T) {
 	for i := range g.p.slots[1:] {
 		g.p.slots[i+1].state.Store(busy) // other goroutines have them
 	}
-	g.batch(70, 1)
+	g.batch(63, 1)
 	if after := g.batch(1, 1); after != 2 {
 		t.Errorf("the next batch met an instance of %d pages, want a fresh one", after)
+	}
+}
+
+// TestReplacedWithinABatch holds that no decision of a long batch meets an instance that has grown
+// beyond its mark.
+func TestReplacedWithinABatch(t *testing.T) {
+	g := newGrower(t, 0)
+	if after := g.batch(63+40, 1); after != 1+40 {
+		t.Errorf("%d pages after 103 questions, want 41 of a second instance", after)
 	}
 }
 
@@ -185,7 +194,7 @@ func TestLargeFromTheStart(t *testing.T) {
 	if after := g.batch(1, 1); after != 102 {
 		t.Errorf("%d pages, want the same instance", after)
 	}
-	g.batch(95, 1) // above three quarters of 256 pages
+	g.batch(90, 1) // to three quarters of 256 pages
 	g.wait()
 	if after := g.batch(1, 1); after != 2 {
 		t.Errorf("%d pages, want a fresh instance", after)

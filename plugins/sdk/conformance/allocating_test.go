@@ -43,7 +43,7 @@ func TestAllocatingGo(t *testing.T) {
 	for i := range texts {
 		texts[i] = sentences(random, 2048)
 	}
-	const batch = 10
+	const batch = 125 // as many as a read of 256 KiB returns
 	lost, most := 0, uint64(0)
 	for first := 0; first < chats; first += batch {
 		r, err := p.Reserve(1)
