@@ -52,11 +52,7 @@ func (a abuse) start(t testing.TB) (*process, *attacker) {
 	case filepath.IsAbs(a.policy):
 		policy = "file:" + a.policy
 	case a.policy != "":
-		path, err := filepath.Abs("../../policy/wasm/testdata/" + a.policy + ".wasm")
-		if err != nil {
-			t.Fatal(err)
-		}
-		policy = "file:" + path
+		policy = guestPolicy(t, a.policy)
 	}
 	p := configured(t, t.TempDir(), fmt.Sprintf(`
 [[listener]]

@@ -113,11 +113,7 @@ func TestHostileAudit(t *testing.T) {
 	for _, name := range []string{"trap", "endless_loop", "endless_recursion", "no_room"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wasm, err := filepath.Abs("../../policy/wasm/testdata/" + name + ".wasm")
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := start(t, t.TempDir(), "--set", "tenant.default.audit=file:"+wasm)
+			p := start(t, t.TempDir(), "--set", "tenant.default.audit="+guestPolicy(t, name))
 			a, b := p.dial(), p.dial()
 			var sent [][]byte
 			for range 100 {

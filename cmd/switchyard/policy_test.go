@@ -147,12 +147,9 @@ func writeCapture(t *testing.T, path string, more ...capture.Record) {
 // What the server saves when a policy fails is what eval reads.
 func TestEvalReproducesWhatWasSaved(t *testing.T) {
 	t.Parallel()
-	module, err := filepath.Abs("../../policy/wasm/testdata/trap.wasm")
-	if err != nil {
-		t.Fatal(err)
-	}
+	trap := guestPolicy(t, "trap")
 	whole := pdutest.PDU(pdu.CID_MSG_DATA, 7, &pb.IMMsgData{})
-	path, err := reproduce.Save(t.TempDir(), reproduce.Failure{Policy: "file:" + module, Kind: policy.FaultTrap, Error: "unreachable",
+	path, err := reproduce.Save(t.TempDir(), reproduce.Failure{Policy: trap, Kind: policy.FaultTrap, Error: "unreachable",
 		Question: policy.Question{Header: whole[:pdu.HeaderLen], Body: whole[pdu.HeaderLen:], Session: 5}})
 	if err != nil {
 		t.Fatal(err)

@@ -290,6 +290,16 @@ func configured(t testing.TB, dir, configuration string, args ...string) *proces
 	return start(t, dir, append(args, "--set", "listener.0.address=127.0.0.1:0", "--set", "reload.debounce=20ms")...)
 }
 
+// guestPolicy returns the value of the key policy for a guest of the tests of policy/wasm.
+func guestPolicy(t testing.TB, name string) string {
+	t.Helper()
+	path, err := filepath.Abs("../../policy/wasm/testdata/" + name + ".wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "file:" + path
+}
+
 // underRaceDetector reports whether this is a run of go test -race.
 func underRaceDetector() bool {
 	info, ok := debug.ReadBuildInfo()

@@ -89,11 +89,8 @@ func TestHostilePolicies(t *testing.T) {
 	for name, fault := range policies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wasm, err := filepath.Abs("../../policy/wasm/testdata/" + name + ".wasm")
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := start(t, t.TempDir(), "--policy", "file:"+wasm)
+			policy := guestPolicy(t, name)
+			p := start(t, t.TempDir(), "--policy", policy)
 			to, err := net.Dial("tcp", p.address)
 			if err != nil {
 				t.Fatal(err)
@@ -113,7 +110,7 @@ func TestHostilePolicies(t *testing.T) {
 			p.expect("the policy failed to decide", `"fault":"`+fault+`"`, name)
 			p.awaitPDUs("the policy failed to decide about a PDU", len(said))
 			if fault != "body-size" {
-				checkReproduces(t, p.expect("the policy failed to decide", `"reproduce":"/`)["reproduce"].(string), "file:"+wasm, fault)
+				checkReproduces(t, p.expect("the policy failed to decide", `"reproduce":"/`)["reproduce"].(string), policy, fault)
 			}
 			p.signal(syscall.SIGTERM)
 			from.Close()
