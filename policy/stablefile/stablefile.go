@@ -132,8 +132,9 @@ func regular(path string, info fs.FileInfo) error {
 	}
 }
 
-// Same reports whether a and b describe the same file, not written in between, also not by a tool
-// that sets the old modification time again. nil stands for a file that could not be opened.
+// Same reports whether a and b describe the same file, and no program wrote to it in between. It
+// also notices a program that sets the old modification time again. nil stands for a file that
+// could not be opened.
 func Same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == b

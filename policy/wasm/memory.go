@@ -6,8 +6,8 @@ import "github.com/tetratelabs/wazero/experimental"
 type linearMemory interface {
 	experimental.LinearMemory
 
-	// reuse clears the memory and returns it for another instance of the same policy. The
-	// receiver is empty then: its Free does nothing. The instance that had the memory must not
-	// be called any more; it can be closed.
+	// reuse clears the memory and returns it for another instance of the same policy. It leaves
+	// the receiver empty, so Free of the receiver does nothing. Afterwards the caller may only
+	// close the instance that had the memory.
 	reuse() linearMemory
 }

@@ -107,7 +107,7 @@ func TestLargeMemoryIsTouchedBefore(t *testing.T) {
 	}
 }
 
-// The next instance does not keep the pages of one that has grown much.
+// An instance does not keep the pages of an earlier one that had a large memory.
 func TestLargeMemoryIsGivenBack(t *testing.T) {
 	g := newGrower(t, 0)
 	g.batch(20, 0) // a guest that grows in its first decisions is not replaced for that

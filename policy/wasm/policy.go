@@ -127,8 +127,8 @@ func (p *Policy) Reserve(session uint64) (policy.Reserved, error) {
 
 // Inspect implements policy.Reserved. After a fault the next call uses a fresh instance, which
 // this goroutine makes. That can take as long as LoadFuel allows, so package policy counts it
-// against the circuit breaker. An instance that reaches its mark within the caller's batch is
-// replaced here, too, as later decisions of the batch would cost more fuel.
+// against the circuit breaker. Inspect also replaces an instance that has reached its mark during
+// the caller's batch, because later decisions of the batch would cost more fuel.
 func (s *slot) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict, error) {
 	if !byIDs.Inspected() {
 		return byIDs, nil

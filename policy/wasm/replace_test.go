@@ -83,7 +83,7 @@ func TestReplacedMemoryIsCleared(t *testing.T) {
 	defer fresh.close()
 	want, _ := fresh.memory.Read(0, fresh.memory.Size())
 	g.batch(20, 1)
-	g.wait() // until a spare is made; the goroutine can then replace the instance of slot 0
+	g.wait() // until the policy has a spare, so that the goroutine can replace the instance of slot 0
 	old := g.p.slots[0].in
 	g.batch(42, 1)
 	written, _ := old.memory.Read(0, old.memory.Size())
@@ -133,7 +133,7 @@ func TestReplacedOffTheDataPath(t *testing.T) {
 	}
 	defer g.wait()
 	defer close(held)
-	g.batch(43, 1) // its last question brings the instance to its mark; replacing it does not end
+	g.batch(43, 1) // the last question brings the instance to its mark, and held stops its replacement
 	if after := g.batch(1, 1); after != 2 {
 		t.Errorf("the next batch met an instance of %d pages, want a fresh one", after)
 	}
@@ -194,7 +194,7 @@ func TestLargeFromTheStart(t *testing.T) {
 	if after := g.batch(1, 1); after != 102 {
 		t.Errorf("%d pages, want the same instance", after)
 	}
-	g.batch(90, 1) // to three quarters of 256 pages
+	g.batch(90, 1) // the memory grows to three quarters of 256 pages
 	g.wait()
 	if after := g.batch(1, 1); after != 2 {
 		t.Errorf("%d pages, want a fresh instance", after)

@@ -17,7 +17,7 @@ const firstHubs = 3
 // The user tables are equal, and each hub's counts add up.
 func TestSharedTenantIsAsOneHub(t *testing.T) { sharedTenants(t, 4) }
 
-// sharedTenants does that for each of so many seeds.
+// sharedTenants tests one shared tenant for each seed below seeds.
 func sharedTenants(t *testing.T, seeds uint64) {
 	for seed := range seeds {
 		s := newSharing(t, rand.New(rand.NewPCG(seed, 21)), firstHubs)

@@ -18,7 +18,7 @@ import (
 // the copies that are counted are those of the model and those that peers have read.
 func TestRandomTraffic(t *testing.T) { randomTraffics(t, 3) }
 
-// randomTraffics does that for each of so many seeds.
+// randomTraffics runs randomTraffic for each seed below seeds.
 func randomTraffics(t *testing.T, seeds uint64) {
 	for seed := range seeds {
 		randomTraffic(t, rand.New(rand.NewPCG(seed, 1)))

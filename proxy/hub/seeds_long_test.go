@@ -4,7 +4,7 @@ package hub_test
 
 import "testing"
 
-// The race detector runs these; TestRandomTrafficOfManySeeds would take it minutes.
+// The race detector runs these tests. It would take minutes for TestRandomTrafficOfManySeeds.
 
 func TestRandomTrafficOfSomeSeeds(t *testing.T) { randomTraffics(t, 10) }
 

@@ -8,8 +8,8 @@ import (
 
 // A reading describes a file at the time when a caller of Reading began to read it.
 type reading struct {
-	known  content  // with which the watcher compares the file
-	before snapshot // of the file itself
+	known  content  // the watcher compares the file with this
+	before snapshot // what the file was when the reading began
 	place  string   // see placeOf
 }
 
@@ -31,14 +31,14 @@ func (w *Watcher) Reading(paths []string) (read func()) {
 				now, moved = snapshot{content: content{fault: "changed while it was read"}}, true
 			}
 			w.mu.Lock()
-			// If it differs, another comparison or reading has ended meanwhile and knows more.
+			// If known differs from r.known, a comparison or another reading ended later and knows more.
 			if known, ok := w.known[path]; ok && known.content == r.known {
 				w.known[path] = now
 			}
 			w.mu.Unlock()
 		}
 		if moved {
-			w.Check() // the comparison after the last event may be over
+			w.Check() // because the comparison after the last event may be over
 		}
 	}
 }

@@ -42,9 +42,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Watcher compares the content of files with their content before, or with what Reading has seen. An event of the
-// kernel only starts a comparison: it may stand for any change. Some changes, as on bind
-// mounts and network file systems, cause no event; a poll finds those.
+// A Watcher compares the content of files with their content before, or with what Reading has
+// seen. An event of the kernel only starts a comparison: it may stand for any change. Some changes,
+// as on bind mounts and network file systems, cause no event; a poll finds those.
 type Watcher struct {
 	// Static after Start.
 	options  Options
