@@ -11,8 +11,8 @@ import (
 
 // The memory of a guest that does not collect its garbage grows from decision to decision.
 // When it has more than FarPages, loads cost more fuel than its decisions may have left; when
-// it is full, the guest traps. So an instance that has grown to its mark is replaced when its
-// batch ends, and the next batch finds another one ready:
+// it is full, the guest traps. So an instance that has grown to its mark is replaced. If it reaches
+// the mark with the last PDU of a batch, the next batch finds another one ready:
 //
 //	memory of slot 0   40 ── 44 ── 56 ── 64 pages, the mark
 //	slot 0             busy, idle, busy … │ replaced ───────▶ idle, 40 pages
@@ -20,7 +20,7 @@ import (
 //
 // One goroutine of the policy makes instances, one at a time. If that takes more than half of
 // a core, it pauses, and instances continue to grow meanwhile. If an instance reaches its mark
-// before the last PDU of a batch, the batch waits for another (slot.Inspect).
+// earlier in a batch, Inspect replaces it, and the next PDU of the batch waits for that.
 //
 // What Release does with an instance whose memory has grown:
 //
