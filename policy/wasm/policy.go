@@ -134,7 +134,9 @@ func (s *slot) Inspect(byIDs policy.Verdict, q policy.Question) (policy.Verdict,
 		return byIDs, nil
 	}
 	if s.in != nil && s.in.growth.atMark() && s.policy.mayMake() {
-		s.policy.replace(s)
+		if err := s.policy.replace(s); err != nil {
+			return 0, err
+		}
 	}
 	if s.in == nil {
 		if err := s.policy.fill(s, nil); err != nil {

@@ -134,7 +134,7 @@ func (p *Policy) handleGrowth(s *slot) (taken bool) {
 	// No other instance is ready for the next batch, or the goroutine is busy. So this
 	// goroutine makes the instance itself, because the guest would lose decisions if it
 	// continued to grow.
-	p.replace(s)
+	_ = p.replace(s)
 	return false
 }
 
@@ -165,7 +165,7 @@ func (p *Policy) fillSpare() bool {
 
 // remake is the goroutine that replaces the instance of a slot and then frees the slot.
 func (p *Policy) remake(s *slot) {
-	p.replace(s)
+	_ = p.replace(s)
 	s.free()
 	p.replacements.making.Store(false)
 }
@@ -177,7 +177,7 @@ const mostReused = 2 * meter.FarPages << 16
 
 // replace closes the slot's instance, if it has one, and makes another, with its memory unless
 // that is large. If that fails, the slot stays empty, and the next batch that takes it tries again.
-func (p *Policy) replace(s *slot) {
+func (p *Policy) replace(s *slot) error {
 	computed, stop := p.clock()
 	defer stop()
 	var memory linearMemory
@@ -188,8 +188,9 @@ func (p *Policy) replace(s *slot) {
 		s.in.close()
 		s.in = nil
 	}
-	_ = p.fill(s, memory)
+	err := p.fill(s, memory)
 	p.pay(computed())
+	return err
 }
 
 // mayMake reports whether the policy's share allows another instance.
